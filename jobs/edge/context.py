@@ -1,0 +1,75 @@
+"""What a step is handed, and what it hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from jobs.edge.ledger import Ledger
+from jobs.edge.models import Models
+from jobs.edge.session import start_spark
+from jobs.edge.tables import Tables, TableVersion
+from jobs.errors import FormcastError
+from jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """A step's view of the world: its run, the settings, the lake, and Spark once it is asked for."""
+
+    run_id: str
+    step: str
+    settings: Settings
+    started_at: datetime
+
+    @cached_property
+    def tables(self) -> Tables:
+        return Tables(self.settings.lake)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.tables)
+
+    @cached_property
+    def models(self) -> Models:
+        return Models(self.tables)
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        return start_spark(self.settings, f"formcast {self.step} {self.run_id}")
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Two counts that must be equal, each with the words that say what was counted."""
+
+    left: str
+    left_count: int
+    right: str
+    right_count: int
+
+    def check(self) -> None:
+        """Raises FormcastError where the counts differ: rows were lost or made up."""
+        if self.left_count != self.right_count:
+            raise FormcastError(
+                f"{self.left} ({self.left_count:,}) and {self.right} ({self.right_count:,}) must be equal: "
+                "rows were lost or doubled. The run stopped; please report this with the step's log."
+            )
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step read and wrote, its counts, the balances that must hold, numbers to watch, a sentence."""
+
+    message: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    read: list[TableVersion] = field(default_factory=list)
+    wrote: list[TableVersion] = field(default_factory=list)
+    balances: list[Balance] = field(default_factory=list)
+    metrics: dict[tuple[str, str], float] = field(default_factory=dict)
+    """(name, slice) -> value; the slice is "" for the whole."""

@@ -1,0 +1,61 @@
+"""The run ledger: one row an attempt of a step, appended when it ends."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from jobs.edge.tables import Tables
+
+SUCCEEDED, FAILED = "succeeded", "failed"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a step did: counts of rows, versions of tables (by name) read and written, and a sentence."""
+
+    run_id: str
+    step: str
+    status: str
+    started_at: datetime
+    finished_at: datetime
+    code_version: str
+    engine: str
+    message: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    versions_read: dict[str, int] = field(default_factory=dict)
+    versions_written: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+_MAPS = ("counts", "versions_read", "versions_written")
+
+
+class Ledger:
+    """Reads and appends entries; never changes one."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def append(self, entry: Entry) -> None:
+        row = asdict(entry) | {name: json.dumps(getattr(entry, name)) for name in _MAPS}
+        self._tables.append("run_ledger", [row])
+
+    def entries(self, run_id: str | None = None) -> list[Entry]:
+        """All entries, or a run's, oldest first."""
+        rows = self._tables.query("select * from run_ledger order by started_at", "run_ledger")
+        return [_entry(row) for row in rows if run_id in (None, row["run_id"])]
+
+    def succeeded(self, run_id: str, step: str) -> Entry | None:
+        """The entry of a step that is done already, which makes a retry a no-op."""
+        done = [e for e in self.entries(run_id) if e.step == step and e.status == SUCCEEDED]
+        return done[-1] if done else None
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    return Entry(**(row | {name: json.loads(row[name]) for name in _MAPS}))

@@ -1,0 +1,112 @@
+"""Trained models: artifacts under `models/<version>/` and their states in `model_versions`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jobs.edge.tables import Tables
+from jobs.errors import FormcastError, MissingError
+
+CANDIDATE, CHAMPION, REFUSED, ARCHIVED = "candidate", "champion", "refused", "archived"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A row of `model_versions`: what was trained, on which data, how good, and what became of it."""
+
+    version: str
+    run_id: str
+    family: str
+    params: dict[str, Any]
+    metrics: dict[str, float]
+    data_version: int
+    artifact_uri: str
+    artifact_sha256: str
+    state: str
+    reason: str
+    created_at: datetime
+
+
+class Models:
+    """The model versions of one lake. At most one is champion, and each change is one commit."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def folder(self, version: str) -> Path:
+        return Path(self._tables.lake) / "models" / version
+
+    def all(self) -> list[ModelVersion]:
+        """Every version, oldest first."""
+        rows = self._tables.query("select * from model_versions order by created_at, version", "model_versions")
+        maps = ("params", "metrics")
+        return [ModelVersion(**(row | {name: json.loads(row[name]) for name in maps})) for row in rows]
+
+    def of_run(self, run_id: str) -> list[ModelVersion]:
+        return [model for model in self.all() if model.run_id == run_id]
+
+    def get(self, version: str) -> ModelVersion:
+        for model in self.all():
+            if model.version == version:
+                return model
+        raise MissingError(f"There is no model version {version!r}: `formcast models` lists those there are.")
+
+    def find_champion(self) -> ModelVersion | None:
+        return next((model for model in self.all() if model.state == CHAMPION), None)
+
+    def champion(self) -> ModelVersion:
+        """The live model. Raises MissingError before the first promotion."""
+        champion = self.find_champion()
+        if champion is None:
+            raise MissingError("No model is champion yet: run the whole nightly (`make run`) first.")
+        return champion
+
+    def save(self, models: list[ModelVersion]) -> None:
+        """Put these versions in, in place of rows of the same version, in one commit."""
+        names = {model.version for model in models}
+        kept = [model for model in self.all() if model.version not in names] + models
+        self._tables.replace("model_versions", [_row(model) for model in kept])
+
+    def promote(self, version: str, reason: str) -> None:
+        """Make `version` champion and archive the one before it, in one commit."""
+        old, new = self.find_champion(), self.get(version)
+        changed = [replace(new, state=CHAMPION, reason=reason)]
+        if old is not None and old.version != version:
+            changed.append(replace(old, state=ARCHIVED, reason=f"Gave way to {version}."))
+        self.save(changed)
+
+    def publish_artifact(self, version: str, staged: Path) -> tuple[str, str]:
+        """Move a finished artifact folder to its place; answers its URI and checksum."""
+        folder = self.folder(version)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        staged.rename(folder)
+        return str(folder), checksum(folder)
+
+    def verified_folder(self, model: ModelVersion) -> Path:
+        """The folder of a model whose bytes are those that were trained. Raises where they are not."""
+        folder = self.folder(model.version)
+        if not folder.is_dir():
+            raise MissingError(f"The files of model {model.version} are gone from {folder}: train again.")
+        if checksum(folder) != model.artifact_sha256:
+            raise FormcastError(f"The files of model {model.version} in {folder} were changed: train again.")
+        return folder
+
+
+def checksum(folder: Path) -> str:
+    """SHA-256 over names and bytes of all files below `folder`; Hadoop's hidden checksum files do not count."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _row(model: ModelVersion) -> dict[str, Any]:
+    return asdict(model) | {"params": json.dumps(model.params), "metrics": json.dumps(model.metrics)}

@@ -1,0 +1,122 @@
+"""The Delta tables of a lake. Every write is checked against the table's schema and is one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
+from deltalake.transaction import AddAction
+
+from jobs.errors import FormcastError, MissingError
+from jobs.schemas import PARTITIONS, TABLES
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+# Row counts come from the statistics of every file; minima and maxima of 47 features would only cost time.
+STATISTICS_COLUMNS = "form_id,views"
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """A table as of one commit, and the rows it holds."""
+
+    table: str
+    version: int
+    rows: int
+
+
+class Tables:
+    """The tables of one lake, read and written without a JVM where that is enough."""
+
+    def __init__(self, lake: str) -> None:
+        self.lake = lake.rstrip("/")
+
+    def path(self, name: str) -> str:
+        return f"{self.lake}/{name}"
+
+    def exists(self, name: str) -> bool:
+        return bool(DeltaTable.is_deltatable(self.path(name)))
+
+    def delta(self, name: str, version: int | None = None) -> DeltaTable:
+        """The table as of `version` (the newest without one). Raises MissingError where it is not there."""
+        if not self.exists(name):
+            raise MissingError(
+                f"There is no table {name!r} in the lake {self.lake!r}: run `make run`, or name another lake."
+            )
+        return DeltaTable(self.path(name), version=version)
+
+    def version(self, name: str, version: int | None = None) -> TableVersion:
+        """Version and row count, from the statistics in the log alone."""
+        table = self.delta(name, version)
+        counts = pa.table(table.get_add_actions(flatten=True))
+        rows = sum(counts["num_records"].to_pylist()) if counts.num_rows else 0
+        return TableVersion(name, table.version(), rows)
+
+    def query(self, sql: str, *names: str) -> list[dict[str, Any]]:
+        """Rows that `sql` selects from the named tables; a table that is not there yet counts as empty."""
+        builder = QueryBuilder()
+        for name in names:
+            self.create(name)
+            builder.register(name, self.delta(name))
+        rows: list[dict[str, Any]] = pa.table(builder.execute(sql)).to_pylist()
+        return rows
+
+    def spark(self, spark: SparkSession, name: str, version: int | None = None) -> DataFrame:
+        """The table as of `version` (the newest without one), as a Spark frame."""
+        at = self.delta(name, version).version()
+        return spark.read.format("delta").option("versionAsOf", at).load(self.path(name))
+
+    def create(self, name: str) -> None:
+        """Make the table, empty, where it is not there yet."""
+        if not self.exists(name):
+            if "://" not in self.lake:
+                Path(self.lake).mkdir(parents=True, exist_ok=True)
+            DeltaTable.create(
+                self.path(name),
+                schema=TABLES[name],
+                mode="ignore",
+                partition_by=PARTITIONS.get(name),
+                configuration={"delta.dataSkippingStatsColumns": STATISTICS_COLUMNS}
+                if name in ("forms", "predictions")
+                else None,
+            )
+
+    def append(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        self._write(name, pa.Table.from_pylist(list(rows), schema=TABLES[name]), "append")
+
+    def replace(self, name: str, rows: Sequence[dict[str, Any]], where: str | None = None) -> None:
+        """Put `rows` in place of all rows, or of those that the SQL condition `where` selects."""
+        self._write(name, pa.Table.from_pylist(list(rows), schema=TABLES[name]), "overwrite", where)
+
+    def _write(self, name: str, table: pa.Table, mode: Any, where: str | None = None) -> None:
+        self.create(name)
+        write_deltalake(self.path(name), table, mode=mode, predicate=where)
+
+    def commit(self, name: str, files: Iterable[AddAction], *, run_id: str, partition: str | None = None) -> None:
+        """Put data files that stand in the table's folder in place of its present ones, in one commit.
+
+        partition: with a value, only the files of that `run_id` partition give way.
+        """
+        self.create(name)
+        self.delta(name).create_write_transaction(
+            list(files),
+            mode="overwrite",
+            schema=TABLES[name],
+            partition_by=PARTITIONS.get(name),
+            partition_filters=[("run_id", "=", partition)] if partition else None,
+            commit_properties=CommitProperties(custom_metadata={"formcast.run_id": run_id}),
+        )
+
+    def replace_from_spark(self, name: str, frame: DataFrame, *, run_id: str) -> TableVersion:
+        """Put `frame` in place of the table's rows, in one commit. Raises where its schema is not the table's."""
+        self.create(name)
+        wanted, found = TABLES[name], dict(frame.dtypes)
+        if list(found) != wanted.names:
+            raise FormcastError(f"Columns for {name!r} are {list(found)}, and must be {wanted.names}.")
+        (frame.write.format("delta").mode("overwrite").option("userMetadata", run_id).save(self.path(name)))
+        return self.version(name)

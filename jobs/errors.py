@@ -1,0 +1,25 @@
+"""What can go wrong, as exit codes: each error is one plain sentence with its remedy."""
+
+
+class FormcastError(Exception):
+    """Something unexpected; the sentence says what, where, and what to do."""
+
+    exit_code = 1
+
+
+class UsageError(FormcastError):
+    """The command was called in a way that makes no sense."""
+
+    exit_code = 2
+
+
+class ContractError(FormcastError):
+    """The data broke the contract: a retry cannot help."""
+
+    exit_code = 3
+
+
+class MissingError(FormcastError):
+    """Something that is needed is not there: Java, a table, a model, a jar."""
+
+    exit_code = 4

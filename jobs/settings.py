@@ -1,0 +1,36 @@
+"""Every setting once: name, default, meaning. The environment (`FORMCAST_*`) sets them, flags override."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Frozen: a step cannot change what the next one sees."""
+
+    model_config = SettingsConfigDict(env_prefix="FORMCAST_", frozen=True, env_ignore_empty=True)
+
+    lake: str = Field("lake", description="Where the tables are: a folder.")
+    input: str = Field("", description="What to ingest: a file, a folder or a glob.")
+    engine: Literal["local"] = Field("local", description="Where Spark runs.")
+    layout: Literal["auto", "packed", "wide"] = Field("auto", description="How a line is laid out.")
+    columns: str = Field("", description="Order of the columns, such as form_id,views,submissions,features.")
+    mode: Literal["full", "increment"] = Field(
+        "full", description="full: the input is all forms there are; increment: new and changed ones."
+    )
+    max_reject_fraction: float = Field(0.05, ge=0, le=1, description="Over this share of bad lines: stop.")
+    max_row_drop: float = Field(0.5, ge=0, le=1, description="Over this loss of forms since last run: stop.")
+    seed: int = Field(20_190_501, description="Seed of fits and bootstraps.")
+    fit_fraction: float = Field(0.3, gt=0, le=1, description="Share of training rows that a fit sees.")
+    fit_all_below: int = Field(100_000, ge=0, description="Up to this many training rows, fit on all.")
+    stale_after_days: int = Field(7, ge=1, description="An older champion yields to a model not worse.")
+    keep_generations: int = Field(3, ge=1, description="Serving generations kept, with the live one.")
+    driver_memory: str = Field("4g", description="Heap of Spark's driver.")
+    cores: str = Field("*", description="Cores that local Spark uses; * is all.")
+    logs: str = Field("logs", description="Folder of logs and of step status files.")
+    jars: str = Field(str(ROOT / ".jars"), description="Folder of Spark's jars, filled at set-up.")
+    spark_conf: str = Field(str(ROOT / "spark_conf" / "local.conf"), description="File of Spark settings.")

@@ -46,7 +46,7 @@ def run_step(step: Step, name: str, run_id: str, settings: Settings) -> Entry:
     except Exception as error:
         message = str(error) if isinstance(error, FormcastError) else f"{type(error).__name__}: {error}"
         context.ledger.append(replace(entry, status=FAILED, finished_at=datetime.now(UTC), message=message[:2_000]))
-        _tell(context, FAILED, message)
+        _tell(context, FAILED, message, error.exit_code if isinstance(error, FormcastError) else 1)
         raise
     entry = replace(
         entry,
@@ -89,12 +89,13 @@ def _write_metrics(context: StepContext, result: StepResult) -> None:
     context.tables.replace("metrics", rows, where=f"run_id = '{context.run_id}' AND name IN ({names})")
 
 
-def _tell(context: StepContext, status: str, message: str = "") -> None:
+def _tell(context: StepContext, status: str, message: str = "", exit_code: int = 0) -> None:
     """Write the step's status where a progress display looks; replaced whole, so never read half."""
     folder = Path(context.settings.logs) / context.run_id
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC).isoformat()
-    text = json.dumps({"step": context.step, "status": status, "at": now, "message": message})
+    told = {"step": context.step, "status": status, "at": now, "message": message, "exit_code": exit_code}
+    text = json.dumps(told)
     part = folder / f".{context.step}.{os.getpid()}"
     part.write_text(text, encoding="utf-8")
     part.replace(folder / f"{context.step}.status.json")

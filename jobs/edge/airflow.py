@@ -1,0 +1,98 @@
+"""The embedded Airflow of one machine: its settings, and a DAG run as a child process.
+
+Standard library only: set-up reads this before any package is installed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jobs.errors import FormcastError, MissingError
+
+POOL = "lake_writer"
+STOP_SECONDS = 15
+
+
+def airflow_environment(root: Path) -> dict[str, str]:
+    """The environment of every Airflow process of this checkout: this one's, less settings of other Airflows."""
+    home = root / ".airflow"
+    settings = {
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__DAGS_FOLDER": root / "dags",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": False,
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": 4,
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": home / "logs",
+        "FORMCAST_HOME": root,
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    return inherited | {name: str(value) for name, value in settings.items()}
+
+
+@contextmanager
+def only_writer(lake: Path) -> Iterator[int]:
+    """Hold the lake's lock; answers its descriptor, which children inherit to hold it as long as they live.
+
+    Raises FormcastError where another run holds it. The system frees it when the last holder is gone.
+    """
+    lake.mkdir(parents=True, exist_ok=True)
+    with (lake / ".formcast.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FormcastError(
+                f"Another run is writing in {lake}: wait until it has ended, or give this one its own with LAKE=path."
+            ) from None
+        yield lock.fileno()
+
+
+class DagRun:
+    """A run of a DAG by `airflow dags test`: Airflow's own loop on its own database, in a child process."""
+
+    def __init__(self, root: Path, log: Path, env: dict[str, str]) -> None:
+        self.log = log
+        self._root = root
+        self._env = airflow_environment(root) | env
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self, dag_id: str, params: dict[str, object], hold: int) -> None:
+        """Begin; raises MissingError where Airflow is not set up. `hold` is a descriptor to pass on."""
+        airflow = self._root / ".venv-airflow" / "bin" / "airflow"
+        if not airflow.is_file() or not (self._root / ".airflow" / "airflow.db").is_file():
+            raise MissingError("Airflow is not set up: run `make setup`.")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as out:
+            self._child = subprocess.Popen(
+                [airflow, "dags", "test", dag_id, "--conf", json.dumps(params)],
+                env=self._env,
+                cwd=self._root,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                pass_fds=[hold],
+            )
+
+    def ended(self) -> int | None:
+        """Airflow's exit code, or None while it works."""
+        return self._child.poll() if self._child else None
+
+    def stop(self) -> None:
+        """Interrupt, so that the task can end its step's processes; then kill what is left."""
+        if self._child is None or self._child.poll() is not None:
+            return
+        self._child.send_signal(signal.SIGINT)
+        try:
+            self._child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()

@@ -17,6 +17,11 @@ RunId = Annotated[str, typer.Option("--run-id", envvar="FORMCAST_RUN_ID", help="
 Lake = Annotated[str | None, typer.Option("--lake", help="Folder of the tables.")]
 
 
+@app.callback()
+def formcast() -> None:
+    """Predicts the completion rate of every online form, every night."""
+
+
 def settings_with(**flags: Any) -> Settings:
     """Settings from the environment, with the flags that were given on top."""
     return Settings(**{name: value for name, value in flags.items() if value is not None})

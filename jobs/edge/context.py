@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jobs.edge.ledger import Ledger
 from jobs.edge.models import Models
 from jobs.edge.session import start_spark
+from jobs.edge.snapshot import Serving
 from jobs.edge.tables import Tables, TableVersion
 from jobs.errors import FormcastError
 from jobs.settings import Settings
@@ -40,6 +41,10 @@ class StepContext:
         return Models(self.tables)
 
     @cached_property
+    def serving(self) -> Serving:
+        return Serving(self.tables)
+
+    @cached_property
     def spark(self) -> SparkSession:
         return start_spark(self.settings, f"formcast {self.step} {self.run_id}")
 
@@ -57,7 +62,7 @@ class Balance:
         """Raises FormcastError where the counts differ: rows were lost or made up."""
         if self.left_count != self.right_count:
             raise FormcastError(
-                f"{self.left} ({self.left_count:,}) and {self.right} ({self.right_count:,}) must be equal: "
+                f"{self.left} ({self.left_count:,}) and {self.right} ({self.right_count:,}) must be the same number: "
                 "rows were lost or doubled. The run stopped; please report this with the step's log."
             )
 

@@ -66,6 +66,11 @@ class Tables:
         rows: list[dict[str, Any]] = pa.table(builder.execute(sql)).to_pylist()
         return rows
 
+    def metrics(self, run_id: str) -> dict[tuple[str, str], float]:
+        """A run's numbers: (name, slice) -> value."""
+        rows = self.query(f"select name, slice, value from metrics where run_id = '{run_id}'", "metrics")
+        return {(row["name"], row["slice"]): row["value"] for row in rows}
+
     def spark(self, spark: SparkSession, name: str, version: int | None = None) -> DataFrame:
         """The table as of `version` (the newest without one), as a Spark frame."""
         at = self.delta(name, version).version()
@@ -97,7 +102,7 @@ class Tables:
         self.create(name)
         write_deltalake(self.path(name), table, mode=mode, predicate=where)
 
-    def commit(self, name: str, files: Iterable[AddAction], *, run_id: str, partition: str | None = None) -> None:
+    def commit(self, name: str, files: Iterable[AddAction], run_id: str, partition: str | None = None) -> None:
         """Put data files that stand in the table's folder in place of its present ones, in one commit.
 
         partition: with a value, only the files of that `run_id` partition give way.
@@ -112,7 +117,7 @@ class Tables:
             commit_properties=CommitProperties(custom_metadata={"formcast.run_id": run_id}),
         )
 
-    def replace_from_spark(self, name: str, frame: DataFrame, *, run_id: str) -> TableVersion:
+    def replace_from_spark(self, name: str, frame: DataFrame, run_id: str) -> TableVersion:
         """Put `frame` in place of the table's rows, in one commit. Raises where its schema is not the table's."""
         self.create(name)
         wanted, found = TABLES[name], dict(frame.dtypes)

@@ -1,0 +1,140 @@
+"""From ingested files to the tables `forms` and `rejected_forms`: what is refused first, the swap of forms last."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame
+
+from jobs.edge.context import Balance, StepContext, StepResult
+from jobs.edge.ingest import Ingested, task_records
+from jobs.edge.ingest_tasks import IngestPlan, reject_stale
+from jobs.edge.inputs import damaged
+from jobs.edge.parts import add_action
+from jobs.edge.tables import TableVersion
+from jobs.errors import ContractError
+from jobs.schemas import FORMS
+from jobs.transforms.contract import check_contract, top_reasons
+from jobs.transforms.layout import Layout
+
+_DAMAGED = (
+    "EOFException",
+    "ZipException",
+    "Unexpected end of input stream",
+    "not a gzip file",
+    "BZip2",
+    "invalid block",
+)
+
+
+def plan_ingest(context: StepContext, layouts: tuple[Layout, ...], mode: str) -> IngestPlan:
+    """A full ingest writes its files where the tables are, an increment's forms wait in a folder to be merged."""
+    tables, staging = context.tables, f"{context.settings.lake}/_staging/{context.run_id}-{context.step}"
+    return IngestPlan(
+        run_id=context.run_id,
+        started_at=context.started_at,
+        forms_folder=str(Path(tables.path("forms") if mode == "full" else staging).resolve()),
+        rejected_folder=str(Path(tables.path("rejected_forms")).resolve()),
+        layouts=layouts,
+        keep_lines=mode == "increment",
+    )
+
+
+@contextmanager
+def reading(source: str) -> Iterator[None]:
+    """Say in a sentence what Spark says in a stack trace when a compressed input is damaged."""
+    try:
+        yield
+    except Exception as error:
+        if any(sign in str(error) for sign in _DAMAGED):
+            raise ContractError(damaged(source)) from error
+        raise
+
+
+def check_ingested(context: StepContext, plan: IngestPlan, ingested: Ingested) -> None:
+    """Raise where the dump breaks the contract or a row is lost; then nothing that was written stays."""
+    counts = ingested.counts
+    parts = counts["accepted"] + counts["rejected"] + counts["duplicates"]
+    try:
+        limit = context.settings.max_reject_fraction
+        check_contract(counts, ingested.reasons, ingested.examples, plan.layouts, limit)
+        Balance("Lines read", counts["read"], "accepted + rejected + duplicates", parts).check()
+    except Exception:
+        for record in ingested.forms:
+            Path(plan.forms_folder, record["path"]).unlink(missing_ok=True)
+        for record in ingested.rejected:
+            Path(plan.rejected_folder, record["path"]).unlink(missing_ok=True)
+        raise
+
+
+def replace_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> StepResult:
+    """The ingested forms in place of all that were there, in one commit."""
+    rejected = commit_rejected(context, plan, ingested.rejected)
+    context.tables.commit("forms", map(add_action, ingested.forms), run_id=plan.run_id)
+    return ingest_result(context, ingested, rejected)
+
+
+def merge_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> StepResult:
+    """The ingested forms over those of the same id that have no more views, and beside all others, in one commit."""
+    context.tables.create("forms")
+    before = context.tables.version("forms")
+    staged = context.spark.read.parquet(plan.forms_folder)
+    present = context.tables.spark(context.spark, "forms", before.version)
+
+    stale = _stale(staged, present)
+    records = task_records(stale.mapInArrow(lambda batches: reject_stale(batches, plan), "record string"))
+    superseded = Ingested()
+    superseded.add(records)
+    moved = superseded.counts["duplicates"]
+    ingested.counts.update({"accepted": -moved, "duplicates": moved})
+    ingested.reasons.update(superseded.reasons)
+    rejected = commit_rejected(context, plan, ingested.rejected + superseded.rejected)
+
+    table = DeltaTable.forPath(context.spark, context.tables.path("forms"))
+    merge = table.alias("old").merge(staged.select(*FORMS.names).alias("new"), "old.form_id = new.form_id")
+    merge.whenMatchedUpdateAll("new.views >= old.views").whenNotMatchedInsertAll().execute()
+    shutil.rmtree(plan.forms_folder)
+
+    result = ingest_result(context, ingested, rejected)
+    metrics: dict[str, Any] = table.history(1).collect()[0]["operationMetrics"]
+    inserted, updated = int(metrics["numTargetRowsInserted"]), int(metrics["numTargetRowsUpdated"])
+    result.counts.update(inserted=inserted, updated=updated)
+    result.balances.extend(
+        [
+            Balance("Forms accepted", result.counts["accepted"], "inserted + updated", inserted + updated),
+            Balance("Forms after", result.counts["forms"], "before + inserted", before.rows + inserted),
+        ]
+    )
+    return result
+
+
+def commit_rejected(context: StepContext, plan: IngestPlan, records: list[dict[str, Any]]) -> TableVersion:
+    """The run's refused lines, in place of those that an earlier attempt of the same run left."""
+    files = [add_action(record, {"run_id": plan.run_id}) for record in records]
+    context.tables.commit("rejected_forms", files, run_id=plan.run_id, partition=plan.run_id)
+    return context.tables.version("rejected_forms")
+
+
+def ingest_result(context: StepContext, ingested: Ingested, rejected: TableVersion) -> StepResult:
+    forms = context.tables.version("forms")
+    counts = {name: ingested.counts[name] for name in ("read", "accepted", "rejected", "duplicates")}
+    lost = dict(ingested.reasons)
+    lost.pop("superseded_duplicate", None)
+    return StepResult(
+        message=f"{counts['accepted']:,} forms accepted of {counts['read']:,} lines"
+        + (f"; refused: {top_reasons(lost)}" if lost else ""),
+        counts=counts | {"forms": forms.rows},
+        wrote=[rejected, forms],
+        metrics={("rejected", reason): float(count) for reason, count in ingested.reasons.items()},
+    )
+
+
+def _stale(staged: DataFrame, present: DataFrame) -> DataFrame:
+    """(line, source, columns) of staged forms whose stored row has more views."""
+    older = staged.alias("new").join(present.alias("old"), "form_id").where("new.views < old.views")
+    return older.select("line", "source", "columns")

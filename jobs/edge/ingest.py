@@ -1,0 +1,113 @@
+"""Lines in, Parquet files out: the Spark job of prepare.
+
+A first cheap pass hashes every line's form id. Lines whose hash stands alone are parsed and written where they
+are; only the others are brought together (one small shuffle), so that the most viewed row of a form wins.
+Nothing here is visible to a reader: the files become part of a table by a commit of the caller's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.edge.ingest_tasks import CONTESTED, IngestPlan, settle_lines, write_lines
+from jobs.transforms.layout import Layout
+
+_OUTCOME = "kind string, record string, line binary, source string, layout int, id_hash bigint"
+_ROWS_TO_SETTLE_IN_A_TASK = 200_000
+# What may stand around a form id and is not part of it, for every layout.
+_AROUND_ID = " \t\r()\ufeff"
+
+
+@dataclass
+class Ingested:
+    """What became of the lines: counts, reasons with examples, and the files that were written."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+    forms: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, records: Iterable[str]) -> None:
+        for record in map(json.loads, records):
+            self.counts.update(record["counts"])
+            self.reasons.update(record["reasons"])
+            self.examples = (self.examples + record["examples"])[:3]
+            self.forms += filter(None, [record["forms"]])
+            self.rejected += filter(None, [record["rejected"]])
+
+
+def lines_of_files(spark: SparkSession, paths: list[str], layout: Layout, index: int) -> DataFrame:
+    """The lines of files of one layout, headers left out: line, source, layout (its index), id_hash."""
+    # Without lineSep Spark would also split at a lone carriage return.
+    lines = spark.read.option("lineSep", "\n").text([f"file://{_escaped(path)}" for path in paths])
+    if layout.header is not None:
+        lines = lines.where(F.btrim("value", F.lit(" \t\r\ufeff")) != layout.header.decode())
+    return with_id_hash(lines.withColumn("source", F.col("_metadata.file_path")), layout, index)
+
+
+def with_id_hash(lines: DataFrame, layout: Layout, index: int) -> DataFrame:
+    """Of (value, source) make (line, source, layout, id_hash); equal ids always have equal hashes."""
+    at = layout.columns.index("form_id") + 1
+    form_id = F.btrim(F.split_part("value", F.lit(","), F.lit(at)), F.lit(_AROUND_ID))
+    return lines.select(
+        F.col("value").cast("binary").alias("line"),
+        "source",
+        F.lit(index).alias("layout"),
+        F.xxhash64(form_id).alias("id_hash"),
+    )
+
+
+def ingest(lines: DataFrame, plan: IngestPlan) -> Ingested:
+    """Parse `lines` and write their files. Counts: read, accepted, rejected, duplicates."""
+    repeated = _repeated_hashes(lines)
+    outcomes = lines.mapInArrow(_writing(plan, repeated), _OUTCOME).persist(StorageLevel.MEMORY_AND_DISK)
+    ingested = Ingested()
+    ingested.add(task_records(outcomes.where(F.col("kind") != CONTESTED)))
+    contested = ingested.counts.pop("contested", 0)
+    if contested:
+        tasks = max(2, contested // _ROWS_TO_SETTLE_IN_A_TASK)
+        together = outcomes.where(F.col("kind") == CONTESTED).repartition(tasks, "id_hash")
+        ingested.add(task_records(together.mapInArrow(_settling(plan), _OUTCOME)))
+    outcomes.unpersist()
+    return ingested
+
+
+def _repeated_hashes(lines: DataFrame) -> np.ndarray:
+    """(r,) sorted hashes of form ids that stand in more than one line."""
+    counted = lines.groupBy("id_hash").agg(F.count("*").alias("n")).where("n > 1")
+    return np.sort(counted.select("id_hash").toArrow()["id_hash"].to_numpy())
+
+
+def task_records(outcomes: DataFrame) -> list[str]:
+    """What each task says it did, as JSON for `Ingested.add`."""
+    return list(outcomes.select("record").toArrow()["record"].to_pylist())
+
+
+def _writing(plan: IngestPlan, repeated: np.ndarray) -> Any:
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return write_lines(batches, plan, repeated)
+
+    return write
+
+
+def _settling(plan: IngestPlan) -> Any:
+    def settle(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return settle_lines(batches, plan)
+
+    return settle
+
+
+def _escaped(path: str) -> str:
+    """A path in which Hadoop's glob characters stand for themselves."""
+    return "".join(f"\\{char}" if char in "*?[]{}\\," else char for char in path)

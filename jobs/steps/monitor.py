@@ -1,0 +1,29 @@
+"""monitor: facts of tonight's input beside those of the last run; a cut dump stops here."""
+
+from __future__ import annotations
+
+from jobs.edge.context import StepContext, StepResult
+from jobs.edge.ledger import SUCCEEDED
+from jobs.transforms.drift import check_rows, input_facts, moved
+from speed.contract import FEATURES
+
+
+def monitor(context: StepContext) -> StepResult:
+    forms = context.tables.version("forms")
+    entries = context.ledger.entries()
+    prepared = [e for e in entries if e.run_id == context.run_id and e.step == "prepare" and e.status == SUCCEEDED]
+    earlier = [e for e in entries if e.run_id != context.run_id and e.step == "monitor" and e.status == SUCCEEDED]
+    batches = context.tables.delta("forms", forms.version).to_pyarrow_dataset().to_batches(columns=list(FEATURES))
+
+    counts = prepared[-1].counts if prepared else {}
+    check_rows(forms.rows, earlier[-1].counts["rows"] if earlier else None, context.settings.max_row_drop)
+    facts = input_facts(batches, counts.get("read", 0), counts.get("rejected", 0))
+    changes = moved(facts, context.tables.metrics(earlier[-1].run_id)) if earlier else []
+
+    shown = "; ".join(changes[:5]) + (f"; and {len(changes) - 5} more" if len(changes) > 5 else "")
+    return StepResult(
+        message=f"Moved since {earlier[-1].run_id}: {shown}" if changes else "",
+        counts={"rows": forms.rows, "moved": len(changes)},
+        read=[forms],
+        metrics=facts,
+    )

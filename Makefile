@@ -1,0 +1,57 @@
+# People's commands; `make help` lists them. Machines call `formcast`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --silent
+
+PYTHON ?= python3
+INPUT  ?= data/sample.csv
+LAKE   ?= lake
+PORT   ?= 8080
+ROWS   ?= 1000000
+UV     ?= uv
+
+# Values reach the commands through the environment: no blank or quote in a path can be misread by a shell.
+export INPUT LAKE COLUMNS LAYOUT MODE MAX_REJECT_FRACTION SUMMARY RUN_ID PORT ROWS
+
+.PHONY: help setup run test airflow bench lock clean
+
+help: ## this list
+	grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: ## set up everything that `make run` needs; a second time it does nothing
+	$(PYTHON) -m bootstrap
+
+run: setup ## the whole nightly DAG in Airflow [INPUT= LAKE= COLUMNS= LAYOUT= MODE= MAX_REJECT_FRACTION= SUMMARY= RUN_ID=]
+	args=(--input "$$INPUT" --lake "$$LAKE"); \
+	add() { if [[ -n "$$2" ]]; then args+=("$$1" "$$2"); fi; }; \
+	add --columns "$${COLUMNS:-}"; add --layout "$${LAYOUT:-}"; add --mode "$${MODE:-}"; \
+	add --max-reject-fraction "$${MAX_REJECT_FRACTION:-}"; add --summary "$${SUMMARY:-}"; \
+	add --run-id "$${RUN_ID:-}"; \
+	exec .venv/bin/formcast nightly "$${args[@]}"
+
+test: setup ## every check: style, types, imports, tests
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/python -m pytest tests/unit tests/integration
+	.venv-airflow/bin/python -m pytest tests/dags --confcutdir tests/dags
+
+airflow: setup ## a real Airflow with its UI on 127.0.0.1 [PORT=8080]
+	exec $(PYTHON) -m bootstrap.serve --port "$$PORT"
+
+bench: setup ## time each step beside DuckDB and scikit-learn [ROWS=1000000]
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	exec .venv/bin/python -m benchmarks --rows "$$ROWS"
+
+lock: ## write the locks anew; needs uv (`pip install uv`), or its path as UV=
+	lock() { out="$$1"; shift; $(UV) pip compile "$$@" --quiet --generate-hashes --universal --python-version 3.11 --no-header -o "requirements/$$out"; }; \
+	lock spark.txt pyproject.toml --extra test; \
+	lock bench.txt pyproject.toml --extra test --extra bench; \
+	lock airflow.txt requirements/airflow.in
+
+clean: ## remove what set-up and tests made; tables and logs stay
+	rm -rf .venv .venv-airflow .jars .airflow .setup .pytest_cache .mypy_cache .ruff_cache .import_linter_cache \
+		.hypothesis build dist ./*.egg-info

@@ -1,0 +1,133 @@
+"""`formcast nightly`: the whole nightly DAG in the embedded Airflow, with a progress display and a plain ending."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from jobs.commands.progress import Progress, forget_unfinished
+from jobs.edge.airflow import DagRun, only_writer
+from jobs.errors import FormcastError, UsageError
+from jobs.settings import ROOT, Settings
+
+DAG_ID = "nightly_retrain"
+LOOK_SECONDS = 0.2
+INTERRUPTED = 130
+
+Text = str | None
+
+
+def nightly(  # noqa: PLR0917  (options, which typer passes by name)
+    input_: Annotated[Text, typer.Option("--input", help="File, folder or glob to ingest.")] = None,
+    lake: Annotated[Text, typer.Option("--lake", help="Folder of the tables.")] = None,
+    columns: Annotated[Text, typer.Option(help="Order of the columns: form_id,views,submissions,features.")] = None,
+    layout: Annotated[Literal["auto", "packed", "wide"] | None, typer.Option(help="How a line is laid out.")] = None,
+    mode: Annotated[Literal["full", "increment"] | None, typer.Option(help="All forms, or changes.")] = None,
+    max_reject_fraction: Annotated[float | None, typer.Option(help="Over this share of bad lines: stop.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="Write the summary as JSON too.")] = None,
+    run_id: Annotated[Text, typer.Option(help="Name of the run; a failed one goes on under its name.")] = None,
+) -> None:
+    """Run the whole nightly DAG here, in Airflow: prepare, monitor, train, promote, score, publish."""
+    settings = _settings(
+        input=input_, lake=lake, columns=columns, layout=layout, mode=mode, max_reject_fraction=max_reject_fraction
+    )
+    if not settings.input:
+        raise UsageError("There is nothing to ingest: name a file, a folder or a glob, as in `make run INPUT=path`.")
+    run_id = _clean(run_id or f"manual-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    summary_path = summary.absolute() if summary else None
+    _run(settings, run_id)
+
+    from jobs.commands.runs import print_summary
+
+    print_summary(settings, run_id, summary_path)
+
+
+def _run(settings: Settings, run_id: str) -> None:
+    """Run the DAG to its end; raises FormcastError with the exit code of the step that failed."""
+    from jobs.steps import STEPS
+
+    folder = Path(settings.logs) / run_id
+    forget_unfinished(folder)
+    params = settings.model_dump(include={"input", "lake", "columns", "layout", "mode", "max_reject_fraction"})
+    env = {"FORMCAST_LOGS": settings.logs, "FORMCAST_RETRIES": os.environ.get("FORMCAST_RETRIES", "0")}
+    run = DagRun(ROOT, folder / "airflow.log", env)
+    console = Console(stderr=True)
+    console.print(f"Run {run_id}: {settings.input} -> {settings.lake}", markup=False, highlight=False, soft_wrap=True)
+    # Ended from outside, as from the terminal: the steps' processes end with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with (
+        nullcontext(-1) if "://" in settings.lake else only_writer(Path(settings.lake)) as hold,
+        Progress(folder, STEPS, console) as progress,
+    ):
+        try:
+            run.start(DAG_ID, params | {"run_id": run_id}, hold)
+            while run.ended() is None:
+                progress.look()
+                time.sleep(LOOK_SECONDS)
+            progress.look()
+        except KeyboardInterrupt:
+            run.stop()
+            console.print("\nStopped. What was published stays live; the step that was running left nothing behind.")
+            raise typer.Exit(INTERRUPTED) from None
+        finally:
+            run.stop()
+    if run.ended():
+        _fail(progress, run.log)
+
+
+def _fail(progress: Progress, log: Path) -> NoReturn:
+    """Say what went wrong in one sentence: from the step's own status, else from what Airflow saw of it."""
+    if failed := progress.failed():
+        code, sentence = failed.exit_code or 1, f"{failed.step} failed: {failed.message}"
+    elif found := _last_ending(log):
+        code, sentence = found
+    else:
+        code, sentence = 1, "Airflow stopped before any step was run."
+    error = FormcastError(f"{sentence.rstrip()}\nLog: {log}")
+    error.exit_code = code
+    raise error
+
+
+def _last_ending(log: Path) -> tuple[int, str] | None:
+    """Exit code and sentence of the last step that Airflow saw end badly."""
+    told = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    endings = re.findall(r"Exception: (Step \w+ (?:ended with exit code (\d+)|was killed by signal \d+): .*)", told)
+    if endings:
+        sentence, code = endings[-1]
+        return int(code or 1), sentence
+    missing = re.findall(r"AirflowFailException: (.*)", told)
+    return (4, missing[-1]) if missing else None
+
+
+def _settings(**given: Any) -> Settings:
+    """Settings with the options on top and its paths absolute, as the steps run elsewhere."""
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value not in (None, "")})
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = "_".join(str(part) for part in wrong["loc"])
+        raise UsageError(f"{name} = {wrong['input']!r} cannot be used: {wrong['msg']}.") from None
+    places = {name: _absolute(getattr(settings, name)) for name in ("input", "lake", "logs")}
+    return settings.model_copy(update=places)
+
+
+def _absolute(place: str) -> str:
+    if not place or "://" in place:
+        return place
+    return os.path.abspath(Path(place).expanduser())  # noqa: PTH100  (keeps a glob as it is, `..` resolved)
+
+
+def _clean(run_id: str) -> str:
+    from jobs.runner import clean_run_id
+
+    return clean_run_id(run_id)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from jobs.commands.nightly import nightly
+from jobs.commands.options import Lake, RunId, settings_with
+from jobs.commands.repair import maintain, replay, rollback
+from jobs.commands.runs import models, run, runs
+from jobs.commands.sample import sample
+from jobs.commands.show import rejects, show
 from jobs.errors import FormcastError
-from jobs.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
-
-RunId = Annotated[str, typer.Option("--run-id", envvar="FORMCAST_RUN_ID", help="The run that the step belongs to.")]
-Lake = Annotated[str | None, typer.Option("--lake", help="Folder of the tables.")]
 
 
 @app.callback()
@@ -22,9 +24,22 @@ def formcast() -> None:
     """Predicts the completion rate of every online form, every night."""
 
 
-def settings_with(**flags: Any) -> Settings:
-    """Settings from the environment, with the flags that were given on top."""
-    return Settings(**{name: value for name, value in flags.items() if value is not None})
+@app.command()
+def step(
+    name: Annotated[str, typer.Argument(help="prepare, monitor, train, promote, score or publish.")],
+    run_id: RunId,
+    lake: Lake = None,
+) -> None:
+    """Run one step of a run; done before, it is not done again. Other settings come from FORMCAST_*."""
+    from jobs.runner import run_step
+    from jobs.steps import load_step
+
+    entry = run_step(load_step(name), name, run_id, settings_with(lake=lake))
+    typer.echo(entry.message)
+
+
+for command in (nightly, runs, run, show, rejects, models, replay, rollback, maintain, sample):
+    app.command()(command)
 
 
 def main() -> None:
@@ -38,13 +53,3 @@ def main() -> None:
         traceback.print_exc()
         typer.echo("formcast: something unexpected went wrong; the trace is above.", err=True)
         sys.exit(1)
-
-
-@app.command()
-def step(name: str, run_id: RunId, lake: Lake = None) -> None:
-    """Run one step of a run: prepare, monitor, train, promote, score or publish."""
-    from jobs.runner import run_step
-    from jobs.steps import load_step
-
-    entry = run_step(load_step(name), name, run_id, settings_with(lake=lake))
-    typer.echo(entry.message)

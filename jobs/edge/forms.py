@@ -10,6 +10,7 @@ from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from jobs.edge.context import Balance, StepContext, StepResult
 from jobs.edge.ingest import Ingested, task_records
@@ -35,6 +36,7 @@ _DAMAGED = (
 def plan_ingest(context: StepContext, layouts: tuple[Layout, ...], mode: str) -> IngestPlan:
     """A full ingest writes its files where the tables are, an increment's forms wait in a folder to be merged."""
     tables, staging = context.tables, f"{context.settings.lake}/_staging/{context.run_id}-{context.step}"
+    shutil.rmtree(staging, ignore_errors=True)  # what an attempt that was killed left
     return IngestPlan(
         run_id=context.run_id,
         started_at=context.started_at,
@@ -58,18 +60,22 @@ def reading(source: str) -> Iterator[None]:
 
 def check_ingested(context: StepContext, plan: IngestPlan, ingested: Ingested) -> None:
     """Raise where the dump breaks the contract or a row is lost; then nothing that was written stays."""
-    counts = ingested.counts
-    parts = counts["accepted"] + counts["rejected"] + counts["duplicates"]
+    limit = context.settings.max_reject_fraction
     try:
-        limit = context.settings.max_reject_fraction
-        check_contract(counts, ingested.reasons, ingested.examples, plan.layouts, limit)
-        Balance("Lines read", counts["read"], "accepted + rejected + duplicates", parts).check()
+        check_contract(ingested.counts, ingested.reasons, ingested.examples, plan.layouts, limit)
+        balance_of(ingested).check()
     except Exception:
         for record in ingested.forms:
             Path(plan.forms_folder, record["path"]).unlink(missing_ok=True)
         for record in ingested.rejected:
             Path(plan.rejected_folder, record["path"]).unlink(missing_ok=True)
         raise
+
+
+def balance_of(ingested: Ingested) -> Balance:
+    counts = ingested.counts
+    parts = counts["accepted"] + counts["rejected"] + counts["duplicates"]
+    return Balance("Lines read", counts["read"], "accepted + rejected + duplicates", parts)
 
 
 def replace_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> StepResult:
@@ -98,7 +104,6 @@ def merge_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> S
     table = DeltaTable.forPath(context.spark, context.tables.path("forms"))
     merge = table.alias("old").merge(staged.select(*FORMS.names).alias("new"), "old.form_id = new.form_id")
     merge.whenMatchedUpdateAll("new.views >= old.views").whenNotMatchedInsertAll().execute()
-    shutil.rmtree(plan.forms_folder)
 
     result = ingest_result(context, ingested, rejected)
     metrics: dict[str, Any] = table.history(1).collect()[0]["operationMetrics"]
@@ -111,6 +116,23 @@ def merge_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> S
         ]
     )
     return result
+
+
+def mark_replayed(context: StepContext, plan: IngestPlan) -> None:
+    """Say of refused lines, now in forms or superseded there, which run replayed them."""
+    staged = context.spark.read.parquet(plan.forms_folder).selectExpr("cast(line as string) line", "source")
+    rejected = DeltaTable.forPath(context.spark, context.tables.path("rejected_forms"))
+    superseded = (
+        rejected.toDF().where(F.col("run_id") == plan.run_id).select("line", F.col("source_file").alias("source"))
+    )
+    now_in = staged.unionAll(superseded).distinct().alias("new")
+    same = "old.line = new.line and old.source_file = new.source and old.replayed_by is null"
+    (
+        rejected.alias("old")
+        .merge(now_in, f"{same} and old.run_id <> '{plan.run_id}'")
+        .whenMatchedUpdate(set={"replayed_by": F.lit(plan.run_id)})
+        .execute()
+    )
 
 
 def commit_rejected(context: StepContext, plan: IngestPlan, records: list[dict[str, Any]]) -> TableVersion:

@@ -45,6 +45,7 @@ class IngestPlan:
 
     forms_folder, rejected_folder: where Parquet files go. layouts: what a line's `layout` index means.
     keep_lines: also write the raw line, its source and columns beside each form (an increment still needs them).
+    keep_refused: write refused lines; a replay does not, they stand in the table already.
     """
 
     run_id: str
@@ -53,6 +54,7 @@ class IngestPlan:
     rejected_folder: str
     layouts: tuple[Layout, ...]
     keep_lines: bool = False
+    keep_refused: bool = True
 
 
 @dataclass
@@ -112,6 +114,8 @@ class _Task:
         for text, codes in zip(texts, reasons, strict=True):
             if len(self.examples) < 3 and codes != ["superseded_duplicate"]:
                 self.examples.append(f"{text[:60]!r} ({', '.join(codes)})")
+        if not (self.plan.keep_refused or duplicates):
+            return
         files = [unquote(source).removeprefix("file:").replace("///", "/") for source in sources.to_pylist()]
         data = [
             pa.array(texts),

@@ -98,12 +98,36 @@ class Serving:
         except (StoreError, OSError):
             return None
 
+    def of_run(self, run_id: str) -> Manifest | None:
+        """The newest generation that a run published, if it is still kept."""
+        kept = [manifest for manifest in self.kept() if manifest.run_id == run_id]
+        return kept[0] if kept else None
+
+    def kept(self) -> list[Manifest]:
+        """Every generation on disk, newest first."""
+        manifests = [read_manifest(path.parent) for path in self.folder.glob(f"[!.]*/{MANIFEST}")]
+        return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
+
+    def any_form_id(self) -> str | None:
+        """A form that the live generation knows: an example to try."""
+        try:
+            with LmdbStore(current_folder(self.folder)) as store:
+                return store.first_id()
+        except StoreError:
+            return None
+
+    @property
+    def rollback_intent(self) -> Path:
+        """Stands while predictions and serving are being moved back together, and names the run."""
+        return self.folder / "ROLLBACK"
+
+    def unfinished_rollback(self) -> str | None:
+        return self.rollback_intent.read_text(encoding="utf-8") if self.rollback_intent.is_file() else None
+
     def prune(self, keep: int) -> list[str]:
         """Delete all but the newest `keep` generations; the live one always stays."""
         live = self.live()
-        manifests = [read_manifest(path.parent) for path in self.folder.glob(f"[!.]*/{MANIFEST}")]
-        newest = sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
-        old = [m.generation for m in newest[keep:] if live is None or m.generation != live.generation]
+        old = [m.generation for m in self.kept()[keep:] if live is None or m.generation != live.generation]
         for name in old:
             shutil.rmtree(self.folder / name)
         return old

@@ -2,12 +2,15 @@
 
 from importlib import import_module
 
+from jobs.errors import UsageError
 from jobs.runner import Step
 
 STEPS = ("prepare", "monitor", "train", "promote", "score", "publish")
 
 
 def load_step(name: str) -> Step:
-    """The step's function: module `jobs.steps.<name>`, function `<name>`."""
+    """The step's function: module `jobs.steps.<name>`, function `<name>`. Raises UsageError for another name."""
+    if name not in STEPS:
+        raise UsageError(f"There is no step {name!r}: it is one of {', '.join(STEPS)}.")
     step: Step = getattr(import_module(f"jobs.steps.{name}"), name)
     return step

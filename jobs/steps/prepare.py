@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from shutil import rmtree
 
 from jobs.edge.context import Balance, StepContext, StepResult
 from jobs.edge.forms import check_ingested, merge_forms, plan_ingest, reading, replace_forms
@@ -24,7 +25,9 @@ def prepare(context: StepContext) -> StepResult:
     check_ingested(context, plan, ingested)
 
     if context.settings.mode == "increment":
-        return merge_forms(context, plan, ingested)
+        merged = merge_forms(context, plan, ingested)
+        rmtree(plan.forms_folder)
+        return merged
     result = replace_forms(context, plan, ingested)
     result.balances.append(
         Balance("Forms accepted", result.counts["accepted"], "rows of the table forms", result.counts["forms"])

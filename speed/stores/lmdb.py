@@ -36,6 +36,11 @@ class LmdbStore:
             record = transaction.get(form_id.encode())
             return unpack(form_id, bytes(record)) if record is not None else None
 
+    def first_id(self) -> str | None:
+        """The first form id in key order, or None in an empty store."""
+        with self._env.begin() as transaction, transaction.cursor() as cursor:
+            return cursor.key().decode() if cursor.first() else None
+
     def __len__(self) -> int:
         return int(self._env.stat()["entries"])
 

@@ -1,0 +1,91 @@
+"""Look at one form, and at the lines that were refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from jobs.commands.options import Lake, settings_with
+from jobs.errors import MissingError
+from speed.stores.lmdb import LmdbStore, StoreError, current_folder
+
+
+def show(
+    form_id: Annotated[str, typer.Argument(help="The form.")],
+    lake: Lake = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Show a form's published score: the rate, what made it, and when."""
+    folder = settings_with(lake=lake).lake
+    try:
+        with LmdbStore(current_folder(Path(folder) / "serving")) as store:
+            score, made = store.get(form_id), store.manifest
+    except StoreError as error:
+        raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error
+    if score is None:
+        raise MissingError(
+            f"Form {form_id!r} has no score in generation {made.generation}: its id is wrong, its line was refused "
+            "(`formcast rejects`), or it is newer than the last run."
+        )
+    if json:
+        typer.echo(msgspec.json.encode({**msgspec.structs.asdict(score), **msgspec.structs.asdict(made)}))
+        return
+    seen = f"{score.completion_rate:.4f} over {score.views:,} views" if score.views else "no views yet"
+    age = datetime.now(UTC) - made.scored_at
+    typer.echo(f"form        {score.form_id}")
+    typer.echo(f"predicted   {score.predicted_rate:.4f}")
+    if score.lower is not None:
+        typer.echo(f"interval    {score.lower:.4f} to {score.upper:.4f}")
+    typer.echo(f"observed    {seen}")
+    typer.echo(f"model       {made.model_version}")
+    hours = age.total_seconds() / 3600
+    typer.echo(f"generation  {made.generation}, scored {made.scored_at:%Y-%m-%d %H:%M} UTC ({hours:.1f} h ago)")
+
+
+def rejects(
+    lake: Lake = None,
+    reason: Annotated[str, typer.Option(help="Only lines with this reason code.")] = "",
+    run_id: Annotated[str, typer.Option("--run", help="Only lines of this run.")] = "",
+    limit: Annotated[int, typer.Option(help="How many lines to show.")] = 20,
+) -> None:
+    """List refused lines: how many for each reason, then the newest lines with all their reasons."""
+    from jobs.edge.tables import Tables
+    from jobs.transforms.explain import REASONS
+
+    tables = Tables(settings_with(lake=lake).lake)
+    chosen = [f"array_has(reasons, {_quoted(reason)})"] if reason else []
+    chosen += [f"run_id = {_quoted(run_id)}"] if run_id else []
+    where = f"where {' and '.join(chosen)}" if chosen else ""
+    counts = tables.query(
+        f"select code, count(*) as lines from (select unnest(reasons) as code from rejected_forms {where}) "
+        "group by code order by lines desc, code",
+        "rejected_forms",
+    )
+    newest = tables.query(
+        f"select * from rejected_forms {where} order by rejected_at desc, source_file, line limit {limit}",
+        "rejected_forms",
+    )
+    console = Console(soft_wrap=True, highlight=False)
+    summary = Table("reason", "lines", "meaning", box=None)
+    for row in counts:
+        summary.add_row(row["code"], f"{row['lines']:,}", REASONS.get(row["code"], ""))
+    console.print(summary if counts else "No line was refused.")
+    for row in newest:
+        text = row["line"] if len(row["line"]) <= 100 else row["line"][:97] + "..."
+        done = f", replayed by {row['replayed_by']}" if row["replayed_by"] else ""
+        origin = f"({row['source_file']}, run {row['run_id']}{done})"
+        console.print(f"\n{escape(text)}\n  {', '.join(row['reasons'])} {origin}")
+    if len(newest) == limit:
+        console.print(f"\nThe newest {limit:,} are shown: --limit shows more, --reason and --run choose.")
+
+
+def _quoted(text: str) -> str:
+    """Text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"

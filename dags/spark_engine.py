@@ -21,6 +21,7 @@ NO_RETRY_CAN_HELP = {2, 3, 4}
 """Exit codes of Formcast: called wrongly, the data broke the contract, something needed is missing."""
 
 STOP_SECONDS = 20
+HINTS = {-9: "the system may have been out of memory; less for Spark is FORMCAST_DRIVER_MEMORY=2g."}
 SENTENCE = "formcast: "
 
 
@@ -50,7 +51,7 @@ class LocalStep(BaseOperator):
             return
         ended = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
         kind = AirflowFailException if code in NO_RETRY_CAN_HELP else AirflowException
-        raise kind(f"Step {self.task_id} {ended}: {sentence or 'see the log above.'}")
+        raise kind(f"Step {self.task_id} {ended}: {sentence or HINTS.get(code, 'see the log.')}")
 
     def on_kill(self) -> None:
         """End the step's whole process group: Python, Spark's JVM and its workers."""

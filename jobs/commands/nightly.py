@@ -77,7 +77,7 @@ def _run(settings: Settings, run_id: str) -> None:
             progress.look()
         except KeyboardInterrupt:
             run.stop()
-            console.print("\nStopped. What was published stays live; the step that was running left nothing behind.")
+            console.print("\nStopped. What was published before stays live.", soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
         finally:
             run.stop()

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.errors import ContractError
-from jobs.model.candidates import FAMILIES, Family
+from jobs.model.candidates import Family
 from jobs.model.gate import BASELINE
 from jobs.model.metrics import evaluate
 
@@ -59,9 +59,9 @@ def survey(learnable: DataFrame) -> Survey:
         F.min("ingested_at").alias("first_ingested_at"),
         F.max("ingested_at").alias("last_ingested_at"),
     ).first()
-    # Spark hands times over without a zone, in that of the machine.
-    values = row.asDict()
-    found = Survey(**{name: v.astimezone(UTC) if isinstance(v, datetime) else v for name, v in values.items()})
+    # Spark hands times over without a zone, in that of the machine; and nulls where there are no rows at all.
+    times = {name: row[name] and row[name].astimezone(UTC) for name in ("first_ingested_at", "last_ingested_at")}
+    found = Survey(**(row.asDict() | times))
     if found.train < MIN_TRAIN or found.holdout < MIN_HOLDOUT:
         raise ContractError(
             f"Too few forms with views to train on: {found.train:,} to learn from and {found.holdout:,} held out, "
@@ -85,7 +85,7 @@ def fit_partitions(fit_forms: float, cores: int) -> int:
     return max(cores, round(fit_forms / _ROWS_A_PARTITION))
 
 
-def fit_candidates(rows: DataFrame, seed: int, families: Iterable[Family] = FAMILIES) -> list[Fitted]:
+def fit_candidates(rows: DataFrame, seed: int, families: Iterable[Family]) -> list[Fitted]:
     """Every family fitted on `rows`: label, the features by name, and all of them in the vector `features`."""
     fitted = []
     for family in families:

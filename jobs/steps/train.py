@@ -9,6 +9,7 @@ from jobs.edge.mllib import CHALLENGER_COLUMN, Rival, load_rival, publish_model
 from jobs.edge.models import CANDIDATE, REFUSED, ModelVersion
 from jobs.edge.tables import TableVersion
 from jobs.model import training
+from jobs.model.candidates import FAMILIES
 from jobs.model.gate import BASELINE
 from jobs.model.manifest import DataWindow, Manifest, Split
 from jobs.runner import code_version
@@ -73,7 +74,7 @@ def _fit(context: StepContext, forms: DataFrame, found: training.Survey) -> tupl
             fit_fraction=share,
             fit_forms=rows.count(),
         )
-        return training.fit_candidates(with_features(rows), settings.seed), split
+        return training.fit_candidates(with_features(rows), settings.seed, FAMILIES), split
     finally:
         rows.unpersist()
 

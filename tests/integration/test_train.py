@@ -1,0 +1,192 @@
+"""train and promote on a small lake: what they leave behind, also after a kill and on a second night."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from jobs.edge import mllib
+from jobs.edge.tables import Tables
+from jobs.errors import ContractError, FormcastError, MissingError
+from jobs.model.candidates import FAMILIES, Family
+from jobs.schemas import FORMS
+from jobs.steps.promote import promote
+from jobs.steps.train import train
+from jobs.transforms.predictions import with_predictions
+from speed.contract import FEATURES
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SMALL = {"linear": {"regParam": 1e-6}, "forest": {"numTrees": 3, "maxDepth": 3}, "gbt": {"maxIter": 3, "maxDepth": 3}}
+
+
+@pytest.fixture(autouse=True)
+def small_models(monkeypatch):
+    """The real families, with parameters that fit in a second."""
+    small = tuple(Family(each.name, SMALL.get(each.name, {}), each.fit) for each in FAMILIES)
+    monkeypatch.setattr("jobs.steps.train.FAMILIES", small)
+
+
+def write_forms(lake: str, n: int = 1_500, signal: float = 0.5, views: int | None = None, seed: int = 0) -> None:
+    """Forms whose rate steps up with feat_07, by `signal`; every tenth has no views."""
+    random = np.random.default_rng(seed)
+    X = random.poisson(1.0, (n, len(FEATURES))).astype(float)
+    seen = np.where(np.arange(n) % 10 == 0, 0, random.integers(1, 200, n)) if views is None else np.full(n, views)
+    subs = random.binomial(seen, 0.2 + signal * (X[:, 6] > 1))
+    columns = {"form_id": [str(i) for i in range(n)], "views": seen, "submissions": subs}
+    columns["completion_rate"] = [s / v if v else None for s, v in zip(subs, seen, strict=True)]
+    columns |= {name: X[:, i] for i, name in enumerate(FEATURES)} | {"run_id": ["r"] * n, "ingested_at": [NOW] * n}
+    tables = Tables(lake)
+    tables.create("forms")
+    tables.replace("forms", pa.table(columns, schema=FORMS).to_pylist())
+
+
+def rows_of(context):
+    """What train leaves in the table, less the time and the checksum of files that Spark names at random.
+
+    Trees are equal to the last bit; sums of a straight line depend on the order in which many cores end.
+    """
+    return [
+        (
+            m.version,
+            m.family,
+            m.params,
+            {k: round(v, 9) for k, v in m.metrics.items()},
+            m.state,
+            m.reason,
+            m.artifact_uri > "",
+        )
+        for m in context.models.of_run(context.run_id)
+    ]
+
+
+def test_train_then_promote_then_a_second_night(spark, lake, new_context):
+    write_forms(lake)
+    context = new_context("train", "night-1")
+    result = train(context)
+    rows = rows_of(context)
+    assert sorted(row[1] for row in rows) == ["baseline", "forest", "gbt", "linear"]
+    assert [row[4] for row in rows if row[6]] == ["candidate"]
+    assert sum(row[4] == "refused" for row in rows) == 3
+    # Forms without views are on neither side.
+    assert result.counts["train_forms"] + result.counts["holdout_forms"] == 1_350
+    assert result.metrics["holdout_mae", "gbt"] < result.metrics["holdout_mae", "baseline"]
+
+    promote(context)
+    promote(context)  # a retry
+    champion = context.models.champion()
+    assert champion.run_id == "night-1"
+    assert "is better than the baseline" in champion.reason
+
+    # The same forms again: the same model, which is no better than itself; the champion stays, and the step succeeds.
+    second = new_context("train", "night-2")
+    train(second)
+    assert [row[2:4] for row in rows_of(second)] == [row[2:4] for row in rows]
+    assert champion.version in promote(second).message
+    (challenger,) = [model for model in second.models.of_run("night-2") if model.artifact_uri]
+    assert (challenger.state, second.models.champion()) == ("refused", champion)
+    assert "is not shown to be better than the champion" in challenger.reason
+    holdout = mllib.read_holdout(second.models.verified_folder(challenger))
+    assert holdout["champion"].to_pylist() == holdout["challenger"].to_pylist()
+
+    # When the champion is stale, a model that is not worse is preferred.
+    later = new_context("promote", "night-2")
+    object.__setattr__(later, "started_at", champion.created_at + timedelta(days=8))
+    promote(later)
+    assert later.models.champion().run_id == "night-2"
+    assert later.models.get(champion.version).state == "archived"
+
+
+@pytest.mark.parametrize("moment", ["jobs.edge.mllib.pq.write_table", "jobs.edge.models.Models.save"])
+def test_train_killed_and_retried_leaves_what_one_run_does(spark, lake, new_context, monkeypatch, moment):
+    write_forms(lake)
+    clean = new_context("train", "clean")
+    train(clean)
+    wanted = [row[1:] for row in rows_of(clean)]
+
+    context = new_context("train", "killed")
+    with monkeypatch.context() as patch:
+        patch.setattr(moment, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(context)
+    train(context)
+    train(context)
+    assert [row[1:] for row in rows_of(context)] == wanted
+    (challenger,) = [model for model in context.models.of_run("killed") if model.artifact_uri]
+    assert context.models.verified_folder(challenger)
+    assert {path.name.split("-")[0] for path in context.models.folder("x").parent.iterdir()} == {"clean", "killed"}
+
+
+def test_saved_model_scores_as_it_was_judged(spark, lake, new_context):
+    """What score will load gives, form by form, the predictions that the model was judged by; all in [0, 1]."""
+    write_forms(lake, signal=0.79)
+    context = new_context("train")
+    train(context)
+    (challenger,) = [model for model in context.models.of_run("r1") if model.artifact_uri]
+    folder = context.models.verified_folder(challenger)
+    holdout = mllib.read_holdout(folder)
+    forms = context.tables.spark(spark, "forms")
+    scored = with_predictions(forms, mllib.load_mllib(spark, folder)).select("form_id", "predicted_rate").toArrow()
+    by_id = dict(zip(*(column.to_pylist() for column in scored.columns), strict=True))
+    assert len(by_id) == 1_500
+    assert all(0 <= rate <= 1 for rate in by_id.values())
+    assert holdout["challenger"].to_pylist() == [by_id[form_id] for form_id in holdout["form_id"].to_pylist()]
+
+
+def test_promote_fails_where_nothing_would_be_live(spark, lake, new_context):
+    """Noise only: no model beats the median, and there is no champion to fall back on."""
+    write_forms(lake, signal=0)
+    context = new_context("train")
+    train(context)
+    for _ in range(2):  # a retry says the same
+        with pytest.raises(FormcastError, match=r"no model to score with.*not shown to be better than the baseline"):
+            promote(context)
+    assert context.models.find_champion() is None
+    assert {model.state for model in context.models.of_run("r1")} == {"refused"}
+
+
+def test_train_takes_a_champion_without_files_for_none(spark, lake, new_context):
+    write_forms(lake)
+    first = new_context("train", "night-1")
+    train(first)
+    promote(first)
+    (first.models.folder(first.models.champion().version) / "manifest.json").unlink()
+    second = new_context("train", "night-2")
+    train(second)
+    assert "night-2" in promote(second).message
+
+
+def test_promote_refuses_a_challenger_that_was_judged_against_another_champion(spark, lake, new_context):
+    write_forms(lake)
+    old, new = new_context("train", "old"), new_context("train", "new")
+    train(old)
+    train(new)
+    promote(old)
+    assert "start a new run" in promote(new).message
+    assert new.models.champion().run_id == "old"
+
+
+@pytest.mark.parametrize(
+    ("forms", "words"),
+    [({"n": 60}, "Too few"), ({"views": 0}, "Too few"), ({"views": 1, "signal": 0, "seed": 1}, None)],
+)
+def test_train_says_what_is_wrong_with_the_forms(spark, lake, new_context, forms, words):
+    write_forms(lake, **forms)
+    if words is None:
+        Tables(lake).replace(
+            "forms", [r | {"submissions": 1} for r in Tables(lake).query("select * from forms", "forms")]
+        )
+        words = "All 1,500 forms with views have the completion rate 1.0000"
+    context = new_context("train")
+    with pytest.raises(ContractError, match=words):
+        train(context)
+    assert context.models.all() == []
+
+
+def test_train_without_forms_names_the_remedy(spark, new_context):
+    with pytest.raises(MissingError, match="make run"):
+        train(new_context("train"))
+    with pytest.raises(MissingError, match="`train` first"):
+        promote(new_context("promote"))

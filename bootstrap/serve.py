@@ -61,7 +61,10 @@ def main() -> int:
 
 
 def _server_settings(port: int, url: str) -> dict[str, str]:
+    programs = ROOT / ".venv-airflow" / "bin"
     return {
+        # `standalone` starts its parts by name.
+        "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
@@ -82,11 +85,12 @@ def _is_free(port: int) -> bool:
 
 
 def _wait_ready(url: str, child: subprocess.Popen[bytes]) -> bool:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy leads back to this machine
     for _ in range(READY_SECONDS * 2):
         if child.poll() is not None:
             return False
         try:
-            with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=2):  # noqa: S310  (our own URL)
+            with direct.open(f"{url}/api/v2/monitor/health", timeout=2):
                 return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from jobs.errors import FormcastError, MissingError
 
 POOL = "lake_writer"
 STOP_SECONDS = 15
+FRESH_DATABASE = "fresh.db"
+"""In .airflow: the database as set-up left it. A run by `make run` has a copy of its own: one that was killed
+would otherwise hold the writer's pool, and be taken up by the scheduler of the next `make airflow`."""
 
 
 def airflow_environment(root: Path) -> dict[str, str]:
@@ -56,20 +60,24 @@ def only_writer(lake: Path) -> Iterator[int]:
 
 
 class DagRun:
-    """A run of a DAG by `airflow dags test`: Airflow's own loop on its own database, in a child process."""
+    """A run of a DAG by `airflow dags test`: Airflow's own loop on a database of its own, in a child process."""
 
     def __init__(self, root: Path, log: Path, env: dict[str, str]) -> None:
         self.log = log
         self._root = root
-        self._env = airflow_environment(root) | env
+        self._database = log.parent / "airflow.db"
+        place = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}"}
+        self._env = airflow_environment(root) | place | env
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self, dag_id: str, params: dict[str, object], hold: int) -> None:
         """Begin; raises MissingError where Airflow is not set up. `hold` is a descriptor to pass on."""
         airflow = self._root / ".venv-airflow" / "bin" / "airflow"
-        if not airflow.is_file() or not (self._root / ".airflow" / "airflow.db").is_file():
+        fresh = self._root / ".airflow" / FRESH_DATABASE
+        if not airflow.is_file() or not fresh.is_file():
             raise MissingError("Airflow is not set up: run `make setup`.")
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(fresh, self._database)
         with self.log.open("ab") as out:
             self._child = subprocess.Popen(
                 [airflow, "dags", "test", dag_id, "--conf", json.dumps(params)],
@@ -87,12 +95,13 @@ class DagRun:
         return self._child.poll() if self._child else None
 
     def stop(self) -> None:
-        """Interrupt, so that the task can end its step's processes; then kill what is left."""
-        if self._child is None or self._child.poll() is not None:
-            return
-        self._child.send_signal(signal.SIGINT)
-        try:
-            self._child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._child.pid, signal.SIGKILL)
-            self._child.wait()
+        """Where it still works, interrupt, so that the task can end its step's processes; then tidy up."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(signal.SIGINT)
+            try:
+                self._child.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._child.pid, signal.SIGKILL)
+                self._child.wait()
+        for left in self.log.parent.glob(f"{self._database.name}*"):
+            left.unlink(missing_ok=True)

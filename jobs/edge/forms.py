@@ -11,10 +11,11 @@ from typing import Any
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from jobs.edge.context import Balance, StepContext, StepResult
-from jobs.edge.ingest import Ingested, task_records
-from jobs.edge.ingest_tasks import IngestPlan, reject_stale
+from jobs.edge.ingest import OUTCOME_DDL, Ingested, task_records
+from jobs.edge.ingest_tasks import STAGED, IngestPlan, reject_stale
 from jobs.edge.inputs import damaged
 from jobs.edge.parts import add_action
 from jobs.edge.tables import TableVersion
@@ -89,11 +90,11 @@ def merge_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> S
     """The ingested forms over those of the same id that have no more views, and beside all others, in one commit."""
     context.tables.create("forms")
     before = context.tables.version("forms")
-    staged = context.spark.read.parquet(plan.forms_folder)
+    staged = _staged(context, plan)
     present = context.tables.spark(context.spark, "forms", before.version)
 
     stale = _stale(staged, present)
-    records = task_records(stale.mapInArrow(lambda batches: reject_stale(batches, plan), "record string"))
+    records = task_records(stale.mapInArrow(lambda batches: reject_stale(batches, plan), OUTCOME_DDL))
     superseded = Ingested()
     superseded.add(records)
     moved = superseded.counts["duplicates"]
@@ -103,11 +104,10 @@ def merge_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> S
 
     table = DeltaTable.forPath(context.spark, context.tables.path("forms"))
     merge = table.alias("old").merge(staged.select(*FORMS.names).alias("new"), "old.form_id = new.form_id")
-    merge.whenMatchedUpdateAll("new.views >= old.views").whenNotMatchedInsertAll().execute()
+    done = merge.whenMatchedUpdateAll("new.views >= old.views").whenNotMatchedInsertAll().execute().first()
+    inserted, updated = int(done["num_inserted_rows"]), int(done["num_updated_rows"])
 
     result = ingest_result(context, ingested, rejected)
-    metrics: dict[str, Any] = table.history(1).collect()[0]["operationMetrics"]
-    inserted, updated = int(metrics["numTargetRowsInserted"]), int(metrics["numTargetRowsUpdated"])
     result.counts.update(inserted=inserted, updated=updated)
     result.balances.extend(
         [
@@ -120,7 +120,7 @@ def merge_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> S
 
 def mark_replayed(context: StepContext, plan: IngestPlan) -> None:
     """Say of refused lines, now in forms or superseded there, which run replayed them."""
-    staged = context.spark.read.parquet(plan.forms_folder).selectExpr("cast(line as string) line", "source")
+    staged = _staged(context, plan).selectExpr("cast(line as string) line", "source")
     rejected = DeltaTable.forPath(context.spark, context.tables.path("rejected_forms"))
     superseded = (
         rejected.toDF().where(F.col("run_id") == plan.run_id).select("line", F.col("source_file").alias("source"))
@@ -154,6 +154,13 @@ def ingest_result(context: StepContext, ingested: Ingested, rejected: TableVersi
         wrote=[rejected, forms],
         metrics={("rejected", reason): float(count) for reason, count in ingested.reasons.items()},
     )
+
+
+def _staged(context: StepContext, plan: IngestPlan) -> DataFrame:
+    """The forms of an increment, waiting to be merged; none where no line was accepted."""
+    folder = Path(plan.forms_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return context.spark.read.schema(from_arrow_schema(STAGED)).parquet(str(folder))
 
 
 def _stale(staged: DataFrame, present: DataFrame) -> DataFrame:

@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 from jobs.edge.ingest_tasks import CONTESTED, IngestPlan, settle_lines, write_lines
 from jobs.transforms.layout import Layout
 
-_OUTCOME = "kind string, record string, line binary, source string, layout int, id_hash bigint"
+OUTCOME_DDL = "kind string, record string, line binary, source string, layout int, id_hash bigint"
 _ROWS_TO_SETTLE_IN_A_TASK = 200_000
 # What may stand around a form id and is not part of it, for every layout.
 _AROUND_ID = " \t\r()\ufeff"
@@ -71,14 +71,14 @@ def with_id_hash(lines: DataFrame, layout: Layout, index: int) -> DataFrame:
 def ingest(lines: DataFrame, plan: IngestPlan) -> Ingested:
     """Parse `lines` and write their files. Counts: read, accepted, rejected, duplicates."""
     repeated = _repeated_hashes(lines)
-    outcomes = lines.mapInArrow(_writing(plan, repeated), _OUTCOME).persist(StorageLevel.MEMORY_AND_DISK)
+    outcomes = lines.mapInArrow(_writing(plan, repeated), OUTCOME_DDL).persist(StorageLevel.MEMORY_AND_DISK)
     ingested = Ingested()
     ingested.add(task_records(outcomes.where(F.col("kind") != CONTESTED)))
     contested = ingested.counts.pop("contested", 0)
     if contested:
         tasks = max(2, contested // _ROWS_TO_SETTLE_IN_A_TASK)
         together = outcomes.where(F.col("kind") == CONTESTED).repartition(tasks, "id_hash")
-        ingested.add(task_records(together.mapInArrow(_settling(plan), _OUTCOME)))
+        ingested.add(task_records(together.mapInArrow(_settling(plan), OUTCOME_DDL)))
     outcomes.unpersist()
     return ingested
 

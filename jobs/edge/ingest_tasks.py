@@ -30,6 +30,8 @@ OUTCOME = pa.schema(
         ("id_hash", pa.int64()),
     ]
 )
+_ORIGIN = [pa.field("line", pa.binary()), pa.field("source", pa.string()), pa.field("columns", pa.string())]
+STAGED = pa.schema([*FORMS, *_ORIGIN])
 _REJECTED_FILE = pa.schema([column for column in REJECTED_FORMS if column.name != "run_id"])
 _BEST_FIRST = [
     ("form_id", "ascending"),
@@ -91,9 +93,8 @@ class _Task:
         rows = forms.num_rows
         table = forms.append_column("run_id", pa.repeat(self.plan.run_id, rows))
         table = table.append_column("ingested_at", pa.repeat(_time(self.plan.started_at), rows))
-        origin = ["line", "source", "columns"] if self.plan.keep_lines else []
-        table = table.select([*FORMS.names, *origin])
-        self._forms.write(table if origin else table.cast(FORMS))
+        schema = STAGED if self.plan.keep_lines else FORMS
+        self._forms.write(table.select(schema.names).cast(schema))
         self.counts["accepted"] += rows
 
     def supersede(self, losers: pa.Table) -> None:

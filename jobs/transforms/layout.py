@@ -85,8 +85,8 @@ def _said_columns(columns: str, kind: str) -> tuple[str, ...] | None:
     if not columns:
         return None
     names = tuple(name.strip() for name in columns.split(","))
-    allowed = [order for order in (PACKED_COLUMNS, WIDE_COLUMNS) if sorted(order) == sorted(names)]
-    if not allowed or (kind == "packed") == (allowed[0] == WIDE_COLUMNS) != (kind == "auto"):
+    is_complete = any(sorted(order) == sorted(names) for order in (PACKED_COLUMNS, WIDE_COLUMNS))
+    if not is_complete or kind not in ("auto", "packed" if "features" in names else "wide"):
         raise UsageError(
             f"--columns {columns!r} must name form_id, views, submissions and features once each, "
             "or form_id, views, submissions and feat_01 to feat_47, and agree with --layout."

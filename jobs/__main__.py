@@ -1,0 +1,5 @@
+"""`python -m jobs` is `formcast`."""
+
+from jobs.cli import main
+
+main()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bootstrap.checks import SetupError, reason_in
 from bootstrap.jars import fetch_jars, missing_jars
-from jobs.edge.airflow import POOL, airflow_environment
+from jobs.edge.airflow import FRESH_DATABASE, POOL, airflow_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "logs" / "setup"
@@ -111,10 +111,17 @@ def _package() -> None:
 
 
 def _database() -> None:
-    airflow = str(ROOT / ".venv-airflow" / "bin" / "airflow")
-    env = airflow_environment(ROOT)
+    airflow, home = str(ROOT / ".venv-airflow" / "bin" / "airflow"), ROOT / ".airflow"
+    home.mkdir(exist_ok=True)
+    place = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / FRESH_DATABASE}"}
+    env = airflow_environment(ROOT) | place
+    (home / FRESH_DATABASE).unlink(missing_ok=True)
     run_logged("database", [airflow, "db", "migrate"], env)
     run_logged("database", [airflow, "pools", "set", POOL, "1", "One writer at a time in the lake"], env)
+    if not (home / "airflow.db").is_file():
+        shutil.copyfile(home / FRESH_DATABASE, home / "airflow.db")
+    else:
+        run_logged("database", [airflow, "db", "migrate"], airflow_environment(ROOT))
 
 
 def stages() -> list[Stage]:
@@ -132,5 +139,5 @@ def stages() -> list[Stage]:
               lambda: fetch_jars(ROOT, jars_lock, run_logged),
               lambda: not missing_jars(ROOT / ".jars", jars_lock)),
         Stage("database", "Airflow's database", ROOT / ".airflow", (airflow_lock,), "airflow", 0.1, _database,
-              (ROOT / ".airflow" / "airflow.db").is_file),
+              lambda: all((ROOT / ".airflow" / name).is_file() for name in ("airflow.db", FRESH_DATABASE))),
     ]  # fmt: skip

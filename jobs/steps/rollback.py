@@ -11,17 +11,19 @@ def rollback(context: StepContext, to: str) -> StepResult:
     """A rollback that was cut off is finished by running it again: the intent file keeps watch until then."""
     serving, tables = context.serving, context.tables
     version = _predictions_of(context, to)
-    before = tables.version("predictions")
+    before, champion = tables.version("predictions"), context.models.champion()
 
     target = serving.build(version)  # a generation that was pruned is built anew from the table's history
     serving.rollback_intent.write_text(to, encoding="utf-8")
-    tables.delta("predictions").restore(version)
     try:
-        serving.swap(target.generation)
-        if context.models.champion().version != target.model_version:
+        tables.delta("predictions").restore(version)
+        if champion.version != target.model_version:
             context.models.promote(target.model_version, f"Rolled back to run {to}.")
+        serving.swap(target.generation)  # the last, and atomic: readers move only when all else has
     except Exception:
         tables.delta("predictions").restore(before.version)
+        if champion.version != context.models.champion().version:
+            context.models.promote(champion.version, champion.reason)
         serving.rollback_intent.unlink()
         raise
     serving.rollback_intent.unlink()

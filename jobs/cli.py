@@ -47,6 +47,8 @@ def main() -> None:
     try:
         app()
     except FormcastError as error:
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         typer.echo(f"formcast: {error}", err=True)
         sys.exit(error.exit_code)
     except Exception:  # noqa: BLE001  (the last resort: the trace is for the log, the sentence for the person)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from jobs.edge.context import StepContext, StepResult
 from jobs.edge.ledger import FAILED, SUCCEEDED, Entry
-from jobs.errors import FormcastError
+from jobs.edge.lock import STEP_LOCK, only_writer
+from jobs.errors import FormcastError, MissingError
 from jobs.settings import ROOT, Settings
 
 Step = Callable[[StepContext], StepResult]
@@ -26,17 +27,20 @@ def run_step(step: Step, name: str, run_id: str, settings: Settings) -> Entry:
     Raises what the step raised, after it is in the ledger.
     """
     context = StepContext(clean_run_id(run_id), name, settings, datetime.now(UTC))
-    if done := context.ledger.succeeded(context.run_id, name):
-        return done
+    with only_writer(Path(settings.lake), STEP_LOCK):
+        return context.ledger.succeeded(context.run_id, name) or _attempt(step, context)
+
+
+def _attempt(step: Step, context: StepContext) -> Entry:
     _tell(context, "running")
     entry = Entry(
         run_id=context.run_id,
-        step=name,
+        step=context.step,
         status=SUCCEEDED,
         started_at=context.started_at,
         finished_at=context.started_at,
         code_version=code_version(),
-        engine=settings.engine,
+        engine=context.settings.engine,
     )
     try:
         result = step(context)
@@ -44,10 +48,10 @@ def run_step(step: Step, name: str, run_id: str, settings: Settings) -> Entry:
             balance.check()
         _write_metrics(context, result)
     except Exception as error:
-        message = str(error) if isinstance(error, FormcastError) else f"{type(error).__name__}: {error}"
-        context.ledger.append(replace(entry, status=FAILED, finished_at=datetime.now(UTC), message=message[:2_000]))
-        _tell(context, FAILED, message, error.exit_code if isinstance(error, FormcastError) else 1)
-        raise
+        failure = _in_a_sentence(error, context)
+        _tell(context, FAILED, str(failure), failure.exit_code)
+        context.ledger.append(replace(entry, status=FAILED, finished_at=datetime.now(UTC), message=str(failure)))
+        raise failure from error
     entry = replace(
         entry,
         finished_at=datetime.now(UTC),
@@ -59,6 +63,20 @@ def run_step(step: Step, name: str, run_id: str, settings: Settings) -> Entry:
     context.ledger.append(entry)
     _tell(context, SUCCEEDED, result.message)
     return entry
+
+
+def _in_a_sentence(error: Exception, context: StepContext) -> FormcastError:
+    """The error as what people read; the trace that it carries is for the log."""
+    if isinstance(error, FormcastError):
+        return error
+    if any(sign in str(error) for sign in ("No space left on device", "Disk quota exceeded")):
+        where = Path(context.settings.lake).resolve()
+        return MissingError(f"The disk of {where} or of Spark's work files is full: free space, then run again.")
+    if any(sign in str(error) for sign in ("OutOfMemoryError", "Java heap space")):
+        heap = context.settings.driver_memory
+        return FormcastError(f"Spark ran out of its {heap} of memory: give it more with FORMCAST_DRIVER_MEMORY.")
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    return FormcastError(f"Step {context.step} met something unexpected: {type(error).__name__}: {first[:500]}")
 
 
 def clean_run_id(run_id: str) -> str:

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from jobs.commands.progress import Progress, forget_unfinished
-from jobs.edge.airflow import DagRun, only_writer
+from jobs.edge.airflow import DagRun
+from jobs.edge.lock import RUN_LOCK, only_writer
 from jobs.errors import FormcastError, UsageError
 from jobs.settings import ROOT, Settings
 
@@ -66,7 +67,7 @@ def _run(settings: Settings, run_id: str) -> None:
     # Ended from outside, as from the terminal: the steps' processes end with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
-        nullcontext(-1) if "://" in settings.lake else only_writer(Path(settings.lake)) as hold,
+        nullcontext(-1) if "://" in settings.lake else only_writer(Path(settings.lake), RUN_LOCK) as hold,
         Progress(folder, STEPS, console) as progress,
     ):
         try:

@@ -106,13 +106,8 @@ def _input_lines(summary: Summary) -> str:
 def _candidate_table(summary: Summary) -> Table:
     table = Table("candidate", "holdout MAE", "against baseline", "R2", "", box=None, padding=(0, 2, 0, 0))
     for line in summary.candidates:
-        gain = (
-            ""
-            if line.family == "baseline"
-            else f"{line.gain:+.1%} better"
-            if line.gain >= 0
-            else f"{-line.gain:.1%} worse"
-        )
+        direction = "better" if line.gain >= 0 else "worse"
+        gain = "" if line.family == BASELINE else f"{abs(line.gain):.1%} {direction}"
         table.add_row(line.family, f"{line.mae:.5f}", gain, f"{line.r2:.4f}", _styled(line.state))
     return table
 

@@ -5,17 +5,14 @@ Standard library only: set-up reads this before any package is installed.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from jobs.errors import FormcastError, MissingError
+from jobs.errors import MissingError
 
 POOL = "lake_writer"
 STOP_SECONDS = 15
@@ -40,23 +37,6 @@ def airflow_environment(root: Path) -> dict[str, str]:
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
     return inherited | {name: str(value) for name, value in settings.items()}
-
-
-@contextmanager
-def only_writer(lake: Path) -> Iterator[int]:
-    """Hold the lake's lock; answers its descriptor, which children inherit to hold it as long as they live.
-
-    Raises FormcastError where another run holds it. The system frees it when the last holder is gone.
-    """
-    lake.mkdir(parents=True, exist_ok=True)
-    with (lake / ".formcast.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FormcastError(
-                f"Another run is writing in {lake}: wait until it has ended, or give this one its own with LAKE=path."
-            ) from None
-        yield lock.fileno()
 
 
 class DagRun:

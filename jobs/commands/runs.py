@@ -94,8 +94,8 @@ def _input_lines(summary: Summary) -> str:
     if "read" not in counts:
         return "Input        nothing was ingested"
     lines = [
-        f"Input        {counts['read']:,} lines read: {counts['accepted']:,} accepted, {counts['rejected']:,} rejected, "
-        f"{counts['duplicates']:,} duplicates; {counts.get('forms', 0):,} forms"
+        f"Input        {counts['read']:,} lines read: {counts['accepted']:,} accepted, "
+        f"{counts['rejected']:,} rejected, {counts['duplicates']:,} duplicates; {counts.get('forms', 0):,} forms"
     ]
     lines += [
         f"             rejected {count:,}: {reason_words(code)}" for code, count in list(summary.reasons.items())[:3]

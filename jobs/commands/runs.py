@@ -67,7 +67,7 @@ def print_summary(settings: Settings, run_id: str, path: Path | None = None) -> 
     if summary.candidates:
         _print(_candidate_table(summary))
     if summary.champion:
-        _print(f"Champion     [bold]{summary.champion}[/bold]: {summary.champion_reason}")
+        _print(f"Champion     {summary.champion_reason or summary.champion}")
     if summary.warning:
         _print(f"[yellow]Warning      {summary.warning}[/yellow]")
     if summary.scored:

@@ -74,11 +74,11 @@ class Rival:
 
 
 def find_readable_champion(models: Models) -> ModelVersion | None:
-    """The champion whose files are those that were trained. Without them it is none: a retrain is the way out."""
+    """The champion, unless its files are gone, changed, or of other features: then a retrain is the way out."""
     champion = models.find_champion()
     if champion is not None:
         try:
-            models.verified_folder(champion)
+            read_manifest(models.verified_folder(champion))
         except FormcastError:
             return None
     return champion

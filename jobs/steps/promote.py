@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import numpy as np
 
 from jobs.edge.context import StepContext, StepResult
 from jobs.edge.mllib import CHALLENGER_COLUMN, CHAMPION_COLUMN, find_readable_champion, read_holdout, read_manifest
-from jobs.edge.models import CHAMPION, REFUSED, ModelVersion
+from jobs.edge.models import REFUSED, ModelVersion
 from jobs.errors import FormcastError, MissingError
 from jobs.model.gate import BASELINE, Decision, decide
 
@@ -21,11 +21,12 @@ def promote(context: StepContext) -> StepResult:
     """
     models, challenger = context.models, _challenger(context)
     champion = find_readable_champion(models)
+    if champion is not None and champion.version == challenger.version:
+        # An attempt before this one got as far as that: decide again, as it did, to leave what it would have left.
+        before = read_manifest(models.folder(challenger.version)).champion
+        champion = models.get(before) if before else None
 
-    if challenger.state == CHAMPION:  # an attempt before this one got as far as that
-        decision = Decision(True, challenger.reason)
-    else:
-        decision = _decide(context, challenger, champion)
+    decision = _decide(context, challenger, champion)
 
     if decision.promoted:
         models.promote(challenger.version, decision.reason)
@@ -34,19 +35,11 @@ def promote(context: StepContext) -> StepResult:
         if champion is None:
             raise FormcastError(f"There is no model to score with: {decision.reason} Train on more or other forms.")
     live = challenger if decision.promoted or champion is None else champion
-    metrics = (
-        {}
-        if decision.interval is None
-        else {
-            ("mae_difference", ""): decision.interval.difference,
-            ("mae_difference", "lower"): decision.interval.lower,
-            ("mae_difference", "upper"): decision.interval.upper,
-        }
-    )
+    figures = {} if decision.interval is None else asdict(decision.interval)
     return StepResult(
         message=f"{live.version} is champion. {decision.reason}",
         wrote=[context.tables.version("model_versions")],
-        metrics=metrics,
+        metrics={("mae_against_rival", name): value for name, value in figures.items()},
     )
 
 

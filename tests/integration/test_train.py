@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -74,8 +75,9 @@ def test_train_then_promote_then_a_second_night(spark, lake, new_context):
     assert result.counts["train_forms"] + result.counts["holdout_forms"] == 1_350
     assert result.metrics["holdout_mae", "gbt"] < result.metrics["holdout_mae", "baseline"]
 
-    promote(context)
-    promote(context)  # a retry
+    first = promote(context)
+    assert promote(context) == replace(first, wrote=[context.tables.version("model_versions")])  # a retry
+    assert set(first.metrics) == {("mae_against_rival", name) for name in ("difference", "lower", "upper")}
     champion = context.models.champion()
     assert champion.run_id == "night-1"
     assert "is better than the baseline" in champion.reason

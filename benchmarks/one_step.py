@@ -6,7 +6,9 @@ import json
 import sys
 import time
 
+from jobs.edge.models import Models
 from jobs.edge.session import start_spark
+from jobs.edge.tables import Tables
 from jobs.runner import run_step
 from jobs.settings import Settings
 from jobs.steps import load_step
@@ -22,7 +24,8 @@ def main(name: str, run_id: str) -> None:
     started = time.perf_counter()
     entry = run_step(load_step(name), name, run_id, settings)
     times = {"start": started - began, "work": time.perf_counter() - started}
-    print(json.dumps(times | {"counts": entry.counts, "message": entry.message}))
+    maes = [model.metrics["mae"] for model in Models(Tables(settings.lake)).of_run(run_id)]
+    print(json.dumps(times | {"counts": entry.counts, "best_mae": min(maes, default=None)}))
 
 
 if __name__ == "__main__":

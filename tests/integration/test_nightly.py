@@ -57,9 +57,9 @@ def test_a_night_publishes_every_good_form_once(night: tuple[Path, dict[str, obj
     found = duckdb.sql(
         "select count(distinct form_id), count(*), sum(views), min(predicted_rate) >= 0, max(predicted_rate) <= 1, "
         "list(distinct run_id), count(distinct model_version), count(distinct predicted_rate) > 100 from predictions"
-    ).fetchone()
+    ).fetchall()
     views = sum(views for views, _ in best.values())
-    assert found == (len(best), len(best), views, True, True, ["night"], 1, True)
+    assert found == [(len(best), len(best), views, True, True, ["night"], 1, True)]
     with LmdbStore(current_folder(lake / "serving")) as store:
         rates = dict(zip(predictions["form_id"].to_pylist(), predictions["predicted_rate"].to_pylist(), strict=True))
         assert {form_id: store.get(form_id).predicted_rate for form_id in best} == rates  # type: ignore[union-attr]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
@@ -43,7 +44,7 @@ class ParsedBatch:
 
 def parse_lines(lines: pa.Array, layout: Layout) -> ParsedBatch:
     """Parse binary `lines`, headers taken out before, which follow `layout`."""
-    positions = pa.array(range(len(lines)), pa.int64())
+    positions = pa.array(np.arange(len(lines)))
     is_clean = pc.match_substring_regex(lines, _clean_line(layout))
     clean = _parse_clean(lines.filter(is_clean), layout)
     clean_at = positions.filter(is_clean)
@@ -85,12 +86,13 @@ def _clean_line(layout: Layout) -> str:
 
 def _parse_clean(lines: pa.Array, layout: Layout) -> pa.Table:
     """Columns PARSED of lines that match `_clean_line`."""
-    for mark in (b" ", b"\r", b"(", b")"):
-        # Clean lines hold these only around values, and most inputs hold none at all.
-        if pc.any(pc.match_substring(lines, mark)).as_py():
-            lines = pc.replace_substring(lines, mark, b"")
     if not len(lines):
         return PARSED.empty_table()
+    text = lines.buffers()[2].to_pybytes()
+    for mark in (b" ", b"\r", b"(", b")"):
+        # Clean lines hold these only around values, and most inputs hold none at all.
+        if mark in text:
+            lines = pc.replace_substring(lines, mark, b"")
     if not layout.is_packed:
         return _read_csv(_joined(lines), layout.columns).select(PARSED.names)
     fields = pc.split_pattern(lines, b",").flatten()

@@ -10,10 +10,11 @@ INPUT  ?= data/sample.csv
 LAKE   ?= lake
 PORT   ?= 8080
 ROWS   ?= 1000000
+LARGE  ?= 0
 UV     ?= uv
 
 # Values reach the commands through the environment: no blank or quote in a path can be misread by a shell.
-export INPUT LAKE COLUMNS LAYOUT MODE MAX_REJECT_FRACTION SUMMARY RUN_ID PORT ROWS
+export INPUT LAKE COLUMNS LAYOUT MODE MAX_REJECT_FRACTION MAX_ROW_DROP SUMMARY RUN_ID PORT ROWS LARGE
 
 .PHONY: help setup run test airflow bench lock clean
 
@@ -23,12 +24,12 @@ help: ## this list
 setup: ## set up everything that `make run` needs; a second time it does nothing
 	$(PYTHON) -m bootstrap
 
-run: setup ## the whole nightly DAG in Airflow [INPUT= LAKE= COLUMNS= LAYOUT= MODE= MAX_REJECT_FRACTION= SUMMARY= RUN_ID=]
+run: setup ## the whole nightly DAG in Airflow [INPUT= LAKE= COLUMNS= LAYOUT= MODE= SUMMARY= RUN_ID= ...]
 	args=(--input "$$INPUT" --lake "$$LAKE"); \
 	add() { if [[ -n "$$2" ]]; then args+=("$$1" "$$2"); fi; }; \
 	add --columns "$${COLUMNS:-}"; add --layout "$${LAYOUT:-}"; add --mode "$${MODE:-}"; \
-	add --max-reject-fraction "$${MAX_REJECT_FRACTION:-}"; add --summary "$${SUMMARY:-}"; \
-	add --run-id "$${RUN_ID:-}"; \
+	add --max-reject-fraction "$${MAX_REJECT_FRACTION:-}"; add --max-row-drop "$${MAX_ROW_DROP:-}"; \
+	add --summary "$${SUMMARY:-}"; add --run-id "$${RUN_ID:-}"; \
 	exec .venv/bin/formcast nightly "$${args[@]}"
 
 test: setup ## every check: style, types, imports, tests
@@ -42,9 +43,9 @@ test: setup ## every check: style, types, imports, tests
 airflow: setup ## a real Airflow with its UI on 127.0.0.1 [PORT=8080]
 	exec $(PYTHON) -m bootstrap.serve --port "$$PORT"
 
-bench: setup ## time each step beside DuckDB and scikit-learn [ROWS=1000000]
+bench: setup ## time each step beside DuckDB and scikit-learn [ROWS=1000000 LARGE=]
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
-	exec .venv/bin/python -m benchmarks --rows "$$ROWS"
+	exec .venv/bin/python -m benchmarks --rows "$$ROWS" --large "$$LARGE"
 
 lock: ## write the locks anew; needs uv (`pip install uv`), or its path as UV=
 	lock() { out="$$1"; shift; $(UV) pip compile "$$@" --quiet --generate-hashes --universal --python-version 3.11 --no-header -o "requirements/$$out"; }; \

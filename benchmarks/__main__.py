@@ -49,7 +49,7 @@ def main() -> None:
         for part in ("model_versions", "models"):
             shutil.copytree(asked.work / "lake" / part, asked.work / "large" / part, dirs_exist_ok=True)
         large = _night(asked.work / "large", _sample(asked.work, asked.large), GROWING, 1)
-    write_report(Report(" ".join(["python -m benchmarks", *sys.argv[1:]]), night, large, others, show))
+    write_report(Report(f"make bench ROWS={asked.rows} LARGE={asked.large}", night, large, others, show))
 
 
 def _sample(work: Path, rows: int) -> Path:

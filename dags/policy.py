@@ -115,4 +115,12 @@ INPUT_PARAMS: dict[str, Param] = {
         title="Largest share of rejected lines",
         description="Over this share of bad lines the run stops before anything is replaced. Empty: 0.05.",
     ),
+    "max_row_drop": Param(
+        None,
+        type=["null", "number"],
+        minimum=0,
+        maximum=1,
+        title="Largest loss of forms",
+        description="With fewer forms than last run by over this share, the run stops before training. Empty: 0.5.",
+    ),
 }

@@ -9,12 +9,12 @@ import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
+from jobs.commands.options import settings_with
 from jobs.commands.progress import Progress, forget_unfinished
 from jobs.edge.airflow import DagRun
 from jobs.edge.lock import RUN_LOCK, only_writer
@@ -22,6 +22,7 @@ from jobs.errors import FormcastError, UsageError
 from jobs.settings import ROOT, Settings
 
 DAG_ID = "nightly_retrain"
+PARAMS = {"input", "lake", "columns", "layout", "mode", "max_reject_fraction", "max_row_drop"}
 LOOK_SECONDS = 0.2
 INTERRUPTED = 130
 
@@ -35,12 +36,21 @@ def nightly(  # noqa: PLR0917  (options, which typer passes by name)
     layout: Annotated[Literal["auto", "packed", "wide"] | None, typer.Option(help="How a line is laid out.")] = None,
     mode: Annotated[Literal["full", "increment"] | None, typer.Option(help="All forms, or changes.")] = None,
     max_reject_fraction: Annotated[float | None, typer.Option(help="Over this share of bad lines: stop.")] = None,
+    max_row_drop: Annotated[float | None, typer.Option(help="Over this loss of forms since last run: stop.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the summary as JSON too.")] = None,
     run_id: Annotated[Text, typer.Option(help="Name of the run; a failed one goes on under its name.")] = None,
 ) -> None:
     """Run the whole nightly DAG here, in Airflow: prepare, monitor, train, promote, score, publish."""
-    settings = _settings(
-        input=input_, lake=lake, columns=columns, layout=layout, mode=mode, max_reject_fraction=max_reject_fraction
+    settings = _with_absolute_paths(
+        settings_with(
+            input=input_,
+            lake=lake,
+            columns=columns,
+            layout=layout,
+            mode=mode,
+            max_reject_fraction=max_reject_fraction,
+            max_row_drop=max_row_drop,
+        )
     )
     if not settings.input:
         raise UsageError("There is nothing to ingest: name a file, a folder or a glob, as in `make run INPUT=path`.")
@@ -59,7 +69,7 @@ def _run(settings: Settings, run_id: str) -> None:
 
     folder = Path(settings.logs) / run_id
     forget_unfinished(folder)
-    params = settings.model_dump(include={"input", "lake", "columns", "layout", "mode", "max_reject_fraction"})
+    params = settings.model_dump(include=PARAMS)
     env = {"FORMCAST_LOGS": settings.logs, "FORMCAST_RETRIES": os.environ.get("FORMCAST_RETRIES", "0")}
     run = DagRun(ROOT, folder / "airflow.log", env)
     console = Console(stderr=True)
@@ -110,14 +120,8 @@ def _last_ending(log: Path) -> tuple[int, str] | None:
     return (4, missing[-1]) if missing else None
 
 
-def _settings(**given: Any) -> Settings:
-    """Settings with the options on top and its paths absolute, as the steps run elsewhere."""
-    try:
-        settings = Settings(**{name: value for name, value in given.items() if value not in (None, "")})
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        name = "_".join(str(part) for part in wrong["loc"])
-        raise UsageError(f"{name} = {wrong['input']!r} cannot be used: {wrong['msg']}.") from None
+def _with_absolute_paths(settings: Settings) -> Settings:
+    """The steps run in another folder than the person who names these places."""
     places = {name: _absolute(getattr(settings, name)) for name in ("input", "lake", "logs")}
     return settings.model_copy(update=places)
 

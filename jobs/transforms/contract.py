@@ -32,7 +32,7 @@ def check_contract(
         raise ContractError(
             f"{rejected:,} of {read:,} lines ({rejected / read:.1%}) break the contract, and at most "
             f"{max_reject_fraction:.0%} may: {top_reasons(reasons)}. For example: {'; '.join(examples)}. "
-            "Nothing was written. Correct the input, or raise --max-reject-fraction if these lines may go."
+            "Nothing was written. Correct the input, or raise max_reject_fraction if these lines may go."
         )
     if not counts.get("accepted", 0):
         raise ContractError("No line of the input is a form: there is nothing to work with. Nothing was written.")

@@ -77,5 +77,5 @@ def check_rows(rows: int, before: int | None, max_row_drop: float) -> None:
         raise ContractError(
             f"There are {rows:,} forms, {1 - rows / before:.0%} fewer than the {before:,} of the last run: the dump "
             "looks cut. No model was trained and the old predictions stay live. Ingest the whole dump, or, "
-            "if the forms are really gone, run again with --max-row-drop 1."
+            "if the forms are really gone, run again with max_row_drop at 1 (`make run MAX_ROW_DROP=1`)."
         )

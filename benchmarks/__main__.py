@@ -46,8 +46,9 @@ def main() -> None:
     )
     large = None
     if asked.large:
+        shutil.rmtree(asked.work / "large", ignore_errors=True)
         for part in ("model_versions", "models"):
-            shutil.copytree(asked.work / "lake" / part, asked.work / "large" / part, dirs_exist_ok=True)
+            shutil.copytree(asked.work / "lake" / part, asked.work / "large" / part)
         large = _night(asked.work / "large", _sample(asked.work, asked.large), GROWING, 1)
     write_report(Report(f"make bench ROWS={asked.rows} LARGE={asked.large}", night, large, others, show))
 

@@ -14,12 +14,12 @@ LARGE  ?= 0
 UV     ?= uv
 
 # Values reach the commands through the environment: no blank or quote in a path can be misread by a shell.
-export INPUT LAKE COLUMNS LAYOUT MODE MAX_REJECT_FRACTION MAX_ROW_DROP SUMMARY RUN_ID PORT ROWS LARGE
+export INPUT LAKE COLUMNS LAYOUT MODE MAX_REJECT_FRACTION MAX_ROW_DROP SUMMARY RUN_ID PORT ROWS LARGE FAMILIES
 
-.PHONY: help setup run test airflow bench lock clean
+.PHONY: help setup run test airflow bench bench-models lock clean
 
 help: ## this list
-	grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 setup: ## set up everything that `make run` needs; a second time it does nothing
 	$(PYTHON) -m bootstrap
@@ -46,6 +46,10 @@ airflow: setup ## a real Airflow with its UI on 127.0.0.1 [PORT=8080]
 bench: setup ## time each step beside DuckDB and scikit-learn [ROWS=1000000 LARGE=]
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	exec .venv/bin/python -m benchmarks --rows "$$ROWS" --large "$$LARGE"
+
+bench-models: setup ## every model family beside scikit-learn and LightGBM [ROWS=1000000 FAMILIES=]
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	exec .venv/bin/python -m benchmarks.models --rows "$$ROWS" --families "$${FAMILIES:-}"
 
 lock: ## write the locks anew; needs uv (`pip install uv`), or its path as UV=
 	lock() { out="$$1"; shift; $(UV) pip compile "$$@" --quiet --generate-hashes --universal --python-version 3.11 --no-header -o "requirements/$$out"; }; \

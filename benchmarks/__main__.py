@@ -11,13 +11,13 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.processes import Measured, measure
 from benchmarks.report import Night, Report, write_report
+from benchmarks.rows import sample_of
 from jobs.settings import ROOT
 from jobs.steps import STEPS
 
@@ -33,34 +33,20 @@ def main() -> None:
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
 
-    source = _sample(asked.work, asked.rows)
+    source = sample_of(asked.work, asked.rows)
     night = _night(asked.work / "lake", source, STEPS, asked.repeats)
     print("formcast show", flush=True)
     show = _show(asked.work / "lake")
     print("scikit-learn", flush=True)
-    others = measure(
-        "benchmarks.sklearn_pipeline",
-        str(asked.work / "lake" / "forms"),
-        str(asked.work / "sklearn.json"),
-        environment=os.environ,
-    )
+    forms = str(asked.work / "lake" / "forms")
+    others = measure("benchmarks.sklearn_pipeline", forms, environment=os.environ)
     large = None
     if asked.large:
         shutil.rmtree(asked.work / "large", ignore_errors=True)
         for part in ("model_versions", "models"):
             shutil.copytree(asked.work / "lake" / part, asked.work / "large" / part)
-        large = _night(asked.work / "large", _sample(asked.work, asked.large), GROWING, 1)
+        large = _night(asked.work / "large", sample_of(asked.work, asked.large), GROWING, 1)
     write_report(Report(f"make bench ROWS={asked.rows} LARGE={asked.large}", night, large, others, show))
-
-
-def _sample(work: Path, rows: int) -> Path:
-    """Synthetic forms with a thousandth of broken lines and a hundredth of duplicates; kept for the next time."""
-    file = work / f"forms-{rows}.csv"
-    if not file.exists():
-        print(f"sample of {rows:,} rows", flush=True)
-        command = [sys.executable, "-m", "jobs", "sample", "--rows", str(rows), "--out", str(file)]
-        subprocess.run([*command, "--broken", "0.001", "--duplicates", "0.01"], check=True)
-    return file
 
 
 def _night(lake: Path, source: Path, steps: tuple[str, ...], repeats: int) -> Night:

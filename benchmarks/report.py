@@ -49,16 +49,23 @@ def write_report(report: Report) -> None:
 
 
 def _head(report: Report) -> list[str]:
-    versions = ", ".join(f"{name} {version(name)}" for name in ("pyspark", "deltalake", "duckdb", "scikit-learn"))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return [
         "# Benchmark results",
         "",
-        f"Made {datetime.now(UTC):%Y-%m-%d} by `{report.command}` on {os.cpu_count()} cores and {memory:.0f} GiB, "
-        f"Python {platform.python_version()}, {versions}; Spark's driver had 4 GB. The machine is shared: compare "
-        "figures of one run with each other, not with those of another day.",
+        f"Made by `{report.command}` {machine('pyspark', 'deltalake', 'duckdb', 'scikit-learn')}",
         "",
     ]
+
+
+def machine(*packages: str) -> str:
+    """When and where figures were made, and with what."""
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores and {memory:.0f} GiB, "
+        f"Python {platform.python_version()}, {versions}; Spark's driver had 4 GB. The machine is shared: compare "
+        "figures of one run with each other, not with those of another day."
+    )
 
 
 def _steps(report: Report) -> list[str]:

@@ -58,7 +58,7 @@ def _lines(command: str, measured: dict[str, Measured]) -> list[str]:
         "",
         f"All are fitted on the same {fit_forms:,} forms and judged on the same holdout. Formcast's are calibrated "
         "on forms of their own, as every night, and scored by the portable model; the outsiders are taken as they "
-        "come, clipped to [0, 1]. Fit and score (the holdout) are the work alone, memory that of the whole process tree.",
+        "come, clipped to [0, 1]. Fit and score (the holdout) are the work alone; memory is the process tree's.",
         "",
         "| model | MAE | against LightGBM | RMSE | R2 | fit, s | score, s | peak memory, GB | artifact, MB |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from jobs.errors import MissingError, UsageError
 from jobs.model.gate import BASELINE
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from jobs.model.trees import Trees
 
 Params = dict[str, Any]
+Transform = Literal["raw", "log1p", "log1p_flags"]
+Link = Literal["identity", "logit"]
 MLLIB = "mllib"  # where MLlib's own format lies in a model's folder
 
 
@@ -54,8 +56,8 @@ class Linear(NamedTuple):
 
     coefficients: NDArray[np.float64]
     intercept: float
-    transform: str
-    link: str
+    transform: Transform
+    link: Link
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Family:
     """The parameter that counts trees or iterations, which a search cuts in its early rungs."""
     extra: str = ""
     """The package that must be installed, by `pip install formcast[<name>]`; empty: none but formcast's own."""
+    tolerance: float = 1e-9
+    """How far the portable model's rates and bounds may be from those made of the native prediction."""
     explain: Callable[[Saved], Trees | Linear | None] = lambda _saved: None
     """What its predictions are made of, for per-form contributions; None where they cannot be taken apart."""
 

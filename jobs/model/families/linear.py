@@ -8,17 +8,16 @@ from pyspark.sql import functions as F
 
 from jobs.model.export import Raw, from_linear
 from jobs.model.families import Family, Linear, MllibModel, Params, Saved
-from jobs.model.logs import TRANSFORMS, fit_on_logs
+from jobs.model.logs import fit_on_logs, read_linear
 
 
 def fit(rows: DataFrame, params: Params, _seed: int) -> MllibModel:
     estimator = LinearRegression(regParam=params["regParam"])
-    return MllibModel(fit_on_logs(rows, estimator, F.lit(1.0), flags=params["flags"]))
+    return MllibModel(fit_on_logs(rows.withColumn("weight", F.lit(1.0)), estimator, flags=params["flags"]))
 
 
 def explain(saved: Saved) -> Linear:
-    coefficients, intercept = saved.linear()
-    return Linear(coefficients, intercept, TRANSFORMS[len(coefficients)], "identity")
+    return read_linear(saved, "identity")
 
 
 def portable(saved: Saved) -> Raw:

@@ -104,6 +104,8 @@ FAMILY = Family(
     portable=portable,
     explain=explain,
     extra="xgboost",
+    # Raw predictions differ by less than 1e-6; calibration and intervals have slopes of up to ten.
+    tolerance=1e-5,
     grows="n_estimators",
     space={
         "n_estimators": (100, 200, 400, 800),

@@ -1,4 +1,4 @@
-"""Every night: ingest the newest dump, retrain, promote what is better, score every form, publish.
+"""Every night: ingest the newest dump, retrain, promote what is better, score every form, publish, report.
 
 Each task is one step of Formcast, done at most once per run: a retry or a cleared task of the same run finds what
 is done in the ledger and goes on. The tables are replaced whole, so readers see the last good generation until
@@ -39,4 +39,5 @@ with DAG(
         spark_task("promote", minutes=20, doc_md="Make the challenger champion only where it is better."),
         spark_task("score", minutes=60, doc_md="Replace `predictions`: one row a form, by the champion."),
         spark_task("publish", minutes=60, doc_md="Build, verify and swap in the score store.", outlets=[PREDICTIONS]),
+        spark_task("report", minutes=10, doc_md="Write the run's report, one HTML page, to `reports/` of the lake."),
     )

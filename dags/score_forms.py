@@ -27,4 +27,5 @@ with DAG(
         spark_task("prepare", minutes=60, doc_md="Ingest the input into `forms`; quarantine broken lines."),
         spark_task("score", minutes=60, doc_md="Replace `predictions`: one row a form, by the champion."),
         spark_task("publish", minutes=60, doc_md="Build, verify and swap in the score store.", outlets=[PREDICTIONS]),
+        spark_task("report", minutes=10, doc_md="Write the run's report, one HTML page, to `reports/` of the lake."),
     )

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from jobs.commands.explain import explain
 from jobs.commands.nightly import nightly
 from jobs.commands.options import Lake, RunId, settings_with
 from jobs.commands.repair import maintain, replay, rollback
+from jobs.commands.report import report
 from jobs.commands.runs import models, run, runs
 from jobs.commands.sample import sample
 from jobs.commands.show import rejects, show
@@ -26,7 +28,7 @@ def formcast() -> None:
 
 @app.command()
 def step(
-    name: Annotated[str, typer.Argument(help="prepare, monitor, train, promote, score or publish.")],
+    name: Annotated[str, typer.Argument(help="prepare, monitor, train, promote, score, publish or report.")],
     run_id: RunId,
     lake: Lake = None,
 ) -> None:
@@ -38,7 +40,7 @@ def step(
     typer.echo(entry.message)
 
 
-for command in (nightly, runs, run, show, rejects, models, replay, rollback, maintain, sample):
+for command in (nightly, runs, run, report, show, explain, rejects, models, replay, rollback, maintain, sample):
     app.command()(command)
 
 

@@ -25,7 +25,15 @@ class Settings(BaseSettings):
     max_reject_fraction: float = Field(0.05, ge=0, le=1, description="Over this share of bad lines: stop.")
     max_row_drop: float = Field(0.5, ge=0, le=1, description="Over this loss of forms since last run: stop.")
     seed: int = Field(20_190_501, description="Seed of fits and bootstraps.")
-    fit_fraction: float = Field(0.3, gt=0, le=1, description="Share of training rows that a fit sees.")
+    families: str = Field("", description="Model families that compete, comma-separated. Empty: all that ship.")
+    objective: Literal["mae", "mse", "deviance"] = Field(
+        "mae", description="What models are calibrated for and judged by."
+    )
+    search_budget: str = Field(
+        "0", pattern=r"^\d+[smh]?$", description="Time to search for parameters: 90, 90s, 10m, 1h; 0 for no search."
+    )
+    coverage: float = Field(0.9, gt=0, lt=1, description="Share of forms whose rate the intervals hold.")
+    fit_fraction: float = Field(0.4, gt=0, le=1, description="Share of training rows that a fit sees.")
     fit_all_below: int = Field(100_000, ge=0, description="Up to this many training rows, fit on all.")
     stale_after_days: int = Field(7, ge=1, description="An older champion yields to a model not worse.")
     keep_generations: int = Field(3, ge=1, description="Serving generations kept, with the live one.")
@@ -35,3 +43,9 @@ class Settings(BaseSettings):
     logs: str = Field("logs", description="Folder of logs and of step status files.")
     jars: str = Field(str(ROOT / ".jars"), description="Folder of Spark's jars, filled at set-up.")
     spark_conf: str = Field(str(ROOT / "spark_conf" / "local.conf"), description="File of Spark settings.")
+
+    @property
+    def search_seconds(self) -> int:
+        units = {"s": 1, "m": 60, "h": 3600}
+        unit = self.search_budget[-1]
+        return int(self.search_budget[:-1]) * units[unit] if unit in units else int(self.search_budget)

@@ -43,6 +43,7 @@ class Explanation(NamedTuple):
 
 
 class _Method(Protocol):
+    name: str
     base: float
 
     def explain(self, features: Floats) -> tuple[Floats, float]: ...
@@ -97,7 +98,7 @@ def save_linear(
 
 
 class Explainer:
-    """Reads the file once; explains one form at a time. May be shared by threads."""
+    """Reads the file once; explains one form at a time. May be shared by threads. method: its name, for people."""
 
     def __init__(self, source: Path | bytes) -> None:
         """source: the file or its bytes. Raises ExplainError where it is missing, damaged or of no known kind."""
@@ -108,6 +109,7 @@ class Explainer:
                 self._method = _method({key: file[key] for key in file.files})
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zipfile.error) as error:
             raise ExplainError(f"The explanation {name} cannot be used ({error}): train again.") from error
+        self.method = self._method.name
 
     def explain(self, features: Sequence[float] | Floats) -> Explanation:
         """features: (47,) in the contract's order. Raises ExplainError for another number of them."""
@@ -124,6 +126,8 @@ class _Linear:
     With a logit link, these are log-odds, which do not add up to a rate. They are scaled by one factor, the slope of
     the straight line between base and prediction, so that they do (the rescale rule of Shrikumar et al. 2017).
     """
+
+    name = "coefficients times distance from the mean"
 
     def __init__(
         self, coefficients: Floats, intercept: float, means: Floats, transform: Transform, link: Link

@@ -56,6 +56,8 @@ class Paths(NamedTuple):
 class TreeShap:
     """Explains single forms: 40 trees of depth 8 take 1 ms a form."""
 
+    name = "exact path-dependent TreeSHAP"
+
     def __init__(self, nodes: Nodes, n_features: int) -> None:
         """Raises ValueError where the nodes are no trees of these features."""
         _check(nodes, n_features)

@@ -40,7 +40,7 @@ def nightly(  # noqa: PLR0917  (options, which typer passes by name)
     summary: Annotated[Path | None, typer.Option(help="Write the summary as JSON too.")] = None,
     run_id: Annotated[Text, typer.Option(help="Name of the run; a failed one goes on under its name.")] = None,
 ) -> None:
-    """Run the whole nightly DAG here, in Airflow: prepare, monitor, train, promote, score, publish."""
+    """Run the whole nightly DAG here, in Airflow: prepare, monitor, train, promote, score, publish, report."""
     settings = _with_absolute_paths(
         settings_with(
             input=input_,

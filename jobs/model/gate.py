@@ -13,13 +13,13 @@ BASELINE = "baseline"  # what a first model must beat: the median rate for every
 
 CONFIDENCE = 0.95
 RESAMPLES = 2_000
-STALE_TOLERANCE = 0.005  # of the champion's MAE: a fifth of what a forest gains over a straight line
+STALE_TOLERANCE = 0.005  # of the champion's loss: a fifth of what a forest gains over a straight line
 _MAX_UNITS = 100_000
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference of two MAEs on the same forms, with its 95 % interval. Below 0: the first is better."""
+    """A difference of two mean losses on the same forms, with its 95 % interval. Below 0: the first is better."""
 
     difference: float
     lower: float
@@ -36,9 +36,9 @@ class Decision:
 
 
 def paired_bootstrap(challenger: Array, rival: Array, seed: int, resamples: int = RESAMPLES) -> Interval:
-    """The difference of mean absolute errors, challenger - rival, with its 95 % percentile interval.
+    """The difference of mean losses, challenger - rival, with its 95 % percentile interval.
 
-    challenger, rival: (n,) absolute errors on the same forms in the same order, n >= 1.
+    challenger, rival: (n,) losses (jobs.model.losses) on the same forms in the same order, n >= 1.
     Over 100,000 forms, equally large groups of forms drawn at random are resampled in place of single forms. Their
     means vary as those of forms do, so the interval is the same, and time and memory stay bounded (about 1 s).
     Source: Efron & Tibshirani 1993, chapter 13.
@@ -58,19 +58,21 @@ def paired_bootstrap(challenger: Array, rival: Array, seed: int, resamples: int 
     return Interval(float(differences.mean()), float(lower), float(upper))
 
 
-def decide(challenger: Array, rival: Array, *, names: tuple[str, str], stale: bool, seed: int) -> Decision:
+def decide(
+    challenger: Array, rival: Array, *, names: tuple[str, str], stale: bool, seed: int, loss: str = "MAE"
+) -> Decision:
     """Promote a challenger that is better with 95 % confidence; where the rival is stale, one that is not worse.
 
-    challenger, rival: (n,) absolute errors on the same held-out forms.
+    challenger, rival: (n,) losses on the same held-out forms; loss: what their mean is called.
     names: how the challenger and the rival are called in the reason.
-    stale: the rival is so old that a model within 0.5 % of its MAE, with the same confidence, is to be preferred.
+    stale: the rival is so old that a model within 0.5 % of its loss, with the same confidence, is to be preferred.
     """
     interval = paired_bootstrap(challenger, rival, seed)
     tolerance = STALE_TOLERANCE * float(rival.mean())
     better = interval.upper < 0
     promoted = better or (stale and interval.upper <= tolerance)
     figures = (
-        f"MAE {challenger.mean():.5f} against {rival.mean():.5f} on {len(rival):,} held-out forms, "
+        f"{loss} {challenger.mean():.5f} against {rival.mean():.5f} on {len(rival):,} held-out forms, "
         f"difference {interval.difference:+.5f}, 95 % interval {interval.lower:+.5f} to {interval.upper:+.5f}"
     )
     name, other = names

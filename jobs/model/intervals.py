@@ -11,9 +11,9 @@ from scipy.optimize import brentq
 Array = NDArray[np.float64]
 
 MIN_FORMS = 1_000  # in a bucket of views: coverage is then off by about 1 point, the standard deviation of a beta
-_EDGE = 1e-3  # a prediction of 0 or 1 is not certain
+EDGE = 1e-3  # a prediction of 0 or 1 is not certain
 _EVERYTHING = 1e12  # times any scale: all rates. Infinity would not survive JSON
-_NATURAL_EDGES = np.array([m * 10**e for e in range(9) for m in (1, 2, 3, 5) if m != 3 or e == 0][1:], np.float64)
+_NATURAL_EDGES = np.array([2, 3, *(m * 10**e for e in range(9) for m in (5, 10, 20))], dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ def scale(rate: Array, views: Array, overdispersion: float) -> Array:
     Binomial for rho = 0; rho is the correlation of two views of one form, given the prediction q.
     Source: Williams 1982, model II.
     """
-    q = np.clip(rate, _EDGE, 1 - _EDGE)
+    q = np.clip(rate, EDGE, 1 - EDGE)
     return np.sqrt(q * (1 - q) * (1 / views + overdispersion * (1 - 1 / views)))
 
 
@@ -62,8 +62,8 @@ def fit_interval(rate: Array, actual: Array, views: Array, coverage: float) -> I
     """
     if not 0 < coverage < 1:
         raise ValueError(f"The coverage of an interval is between 0 and 1, not {coverage}.")
-    rho = _overdispersion(rate, actual, views)
-    edges = _bucket_edges(views)
+    rho = overdispersion(rate, actual, views)
+    edges = views_edges(views)
     bucket = np.searchsorted(edges, views, side="right")
     below = (rate - actual) / scale(rate, views, rho)
     tail = (1 - coverage) / 2
@@ -75,12 +75,12 @@ def fit_interval(rate: Array, actual: Array, views: Array, coverage: float) -> I
     return Interval(coverage, rho, edges, low, high)
 
 
-def _overdispersion(rate: Array, actual: Array, views: Array) -> float:
+def overdispersion(rate: Array, actual: Array, views: Array) -> float:
     """The rho in [0, 1] with which squared residuals over their variances add up to what they should.
 
     Williams 1982 solves the same with each term divided by q (1 - q); without, predictions near 0 and 1 do not rule.
     """
-    q = np.clip(rate, _EDGE, 1 - _EDGE)
+    q = np.clip(rate, EDGE, 1 - EDGE)
     squares, wanted = (actual - rate) ** 2, float(np.sum(q * (1 - q)))
 
     def excess(rho: float) -> float:
@@ -91,13 +91,13 @@ def _overdispersion(rate: Array, actual: Array, views: Array) -> float:
     return float(brentq(excess, 0.0, 1.0, xtol=1e-6)) if excess(1.0) < 0 else 1.0
 
 
-def _bucket_edges(views: Array) -> Array:
-    """The natural edges that leave MIN_FORMS between one another, and beyond the last."""
+def views_edges(views: Array, least: int = MIN_FORMS) -> Array:
+    """(b,) where buckets of views begin, after the first: 2, 3, 5, 10, 20, ..., those with `least` forms in each."""
     ordered = np.sort(views)
     edges: list[float] = []
     taken = 0
     for edge, below in zip(_NATURAL_EDGES, np.searchsorted(ordered, _NATURAL_EDGES, side="left"), strict=True):
-        if below - taken >= MIN_FORMS and len(views) - below >= MIN_FORMS:
+        if below - taken >= least and len(views) - below >= least:
             edges.append(float(edge))
             taken = below
     return np.array(edges)

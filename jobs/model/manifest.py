@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,6 +37,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     family: str = ""
     features: tuple[str, ...] = FEATURES
     params: dict[str, Any] = {}
+    objective: Literal["mae", "mse", "deviance"] = "mae"
+    calibration: dict[str, list[float]] = {}
+    """Knots of the map from raw predictions to rates: x and y, empty for none."""
+    interval: dict[str, Any] = {}
+    """What jobs.model.intervals needs to give bounds: coverage, overdispersion, and quantiles by views."""
     metrics: dict[str, float] = {}
     data: DataWindow
     split: Split
@@ -48,10 +53,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     checksums: dict[str, str] = {}
 
-    def of(self, family: str, params: dict[str, Any], scores: dict[str, dict[str, float]]) -> Manifest:
-        """The papers of one family's model of this run."""
-        facts = {"version": f"{self.run_id}-{family}", "params": params, "metrics": scores[family]}
-        return msgspec.structs.replace(self, family=family, **facts)
+    def of(self, family: str, **facts: Any) -> Manifest:
+        """The papers of one family's model of this run; facts: those fields that are its own."""
+        return msgspec.structs.replace(self, family=family, version=f"{self.run_id}-{family}", **facts)
 
 
 def encoded(manifest: Manifest) -> bytes:

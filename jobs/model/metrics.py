@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from jobs.model.losses import Array, losses
 
 
 def evaluate(actual: Array, predicted: Array, views: Array) -> dict[str, float]:
-    """MAE, RMSE and R2 of forms, and the same weighted by views (`weighted_*`), where a view counts once.
+    """MAE, RMSE and R2 of forms, the same weighted by views (`weighted_*`), where a view counts once, and `deviance`.
 
     All (n,), n >= 1; actual and predicted are completion rates, views > 0. Raises ValueError where n is 0.
+    deviance: 2 sum_i v_i (y_i log(y_i / p_i) + (1 - y_i) log((1 - y_i) / (1 - p_i))) / sum_i v_i, that of all
+    submissions among all views, a view. Predictions of 0 and 1 count as 1e-6 and 1 - 1e-6.
+    Source: McCullagh & Nelder 1989, section 4.4.
     """
     if len(actual) == 0:
         raise ValueError("There is nothing to evaluate: no forms are held out.")
     plain = _errors(actual, predicted, np.ones(len(actual)))
     weighted = _errors(actual, predicted, np.asarray(views, dtype=np.float64))
-    return plain | {f"weighted_{name}": value for name, value in weighted.items()}
+    deviance = {"deviance": float(losses("deviance", actual, predicted, views).mean())}
+    return plain | deviance | {f"weighted_{name}": value for name, value in weighted.items()}
 
 
 def _errors(actual: Array, predicted: Array, weights: Array) -> dict[str, float]:

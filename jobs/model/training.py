@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.errors import ContractError
-from jobs.model.candidates import Family
+from jobs.model.families import Family, Native, Params
 from jobs.model.gate import BASELINE
 from jobs.model.metrics import evaluate
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 MIN_TRAIN, MIN_HOLDOUT = 100, 10
 # Held-out predictions are judged in the driver's memory: 2 M forms are 200 MB. A larger holdout is sampled.
 MAX_HOLDOUT = 2_000_000
+PARITY_ROWS = 10_000
 _ROWS_A_PARTITION = 250_000
 
 Scores = dict[str, dict[str, float]]
@@ -32,6 +32,7 @@ Scores = dict[str, dict[str, float]]
 class Survey:
     """What there is to learn from: forms with views on each side, the range of rates, when they came in."""
 
+    forms: int
     train: int
     holdout: int
     lowest: float
@@ -45,15 +46,17 @@ class Fitted:
     """A candidate after its fit."""
 
     family: Family
-    model: PipelineModel
+    params: Params
+    native: Native
     seconds: float
 
 
 def survey(learnable: DataFrame) -> Survey:
-    """One pass over forms that have `is_holdout` and `label`. Raises ContractError where nothing can be learned."""
+    """One pass over forms that have `side` and `label`. Raises ContractError where nothing can be learned."""
     row = learnable.agg(
-        F.count_if(~F.col("is_holdout")).alias("train"),
-        F.count_if("is_holdout").alias("holdout"),
+        F.count("*").alias("forms"),
+        F.count_if(F.col("side") == "train").alias("train"),
+        F.count_if(F.col("side") == "holdout").alias("holdout"),
         F.min("label").alias("lowest"),
         F.max("label").alias("highest"),
         F.min("ingested_at").alias("first_ingested_at"),
@@ -69,7 +72,7 @@ def survey(learnable: DataFrame) -> Survey:
         )
     if found.lowest == found.highest:
         raise ContractError(
-            f"All {found.train + found.holdout:,} forms with views have the completion rate {found.lowest:.4f}: "
+            f"All {found.forms:,} forms with views have the completion rate {found.lowest:.4f}: "
             "there is nothing to learn. Check that views and submissions are the right columns (--columns)."
         )
     return found
@@ -85,39 +88,43 @@ def fit_partitions(fit_forms: float, cores: int) -> int:
     return max(cores, round(fit_forms / _ROWS_A_PARTITION))
 
 
-def fit_candidates(rows: DataFrame, seed: int, families: Iterable[Family]) -> list[Fitted]:
-    """Every family fitted on `rows`: label, the features by name, and all of them in the vector `features`."""
+def fit_candidates(
+    rows: DataFrame, seed: int, families: Iterable[Family], params: Mapping[str, Params]
+) -> list[Fitted]:
+    """Every family fitted on `rows`, with its parameters of `params`.
+
+    rows: form_id, views, label, the features by name, and all of them in the vector `features`.
+    """
     fitted = []
     for family in families:
         start = time.perf_counter()
-        model = family.fit(rows, family.params, seed)
-        fitted.append(Fitted(family, model, time.perf_counter() - start))
+        native = family.fit(rows, params[family.name], seed)
+        fitted.append(Fitted(family, params[family.name], native, time.perf_counter() - start))
     return fitted
 
 
-def judge(holdout: pa.Table, names: Iterable[str]) -> Scores:
-    """The metrics of each named column of predictions against `completion_rate`."""
+def mean_absolute_error(predicted: DataFrame) -> float:
+    """Of `prediction`, clipped to [0, 1], against `label`."""
+    rate = F.least(F.greatest(F.col("prediction"), F.lit(0.0)), F.lit(1.0))
+    return float(predicted.agg(F.avg(F.abs(rate - F.col("label")))).first()[0])
+
+
+def holdout_scores(holdout: pa.Table, names: Iterable[str]) -> Scores:
+    """The metrics of each named column of rates against `completion_rate`."""
     actual, views = holdout["completion_rate"].to_numpy(), holdout["views"].to_numpy()
     return {name: evaluate(actual, holdout[name].to_numpy(), views) for name in names}
 
 
-def winner(scores: Scores) -> str:
-    """The family of the smallest MAE, the baseline aside: that is the yardstick, not a contender."""
-    return min((name for name in scores if name != BASELINE), key=lambda name: scores[name]["mae"])
-
-
-def reason_lost(name: str, scores: Scores) -> str:
-    """Why a family that did not win is refused; empty for the winner."""
-    best = winner(scores)
+def reason_lost(name: str, best: str, scores: Scores) -> str:
+    """Why a family that was not chosen is refused; empty for the best."""
     if name == best:
         return ""
     figures = f"holdout MAE {scores[name]['mae']:.5f} against {scores[best]['mae']:.5f}"
     return f"The yardstick, no contender: {figures} of {best}." if name == BASELINE else f"Lost to {best}: {figures}."
 
 
-def summary(scores: Scores, fit_forms: int, holdout_forms: int) -> str:
+def summary(best: str, scores: Scores, fit_forms: int, holdout_forms: int) -> str:
     """One sentence on who won, by how much."""
-    best = winner(scores)
     mae, yardstick = scores[best]["mae"], scores[BASELINE]["mae"]
     return (
         f"{best} is the best of {len(scores)} families: MAE {mae:.5f} on {holdout_forms:,} held-out forms, against "

@@ -5,7 +5,7 @@ from importlib import import_module
 from jobs.errors import UsageError
 from jobs.runner import Step
 
-STEPS = ("prepare", "monitor", "train", "promote", "score", "publish")
+STEPS = ("prepare", "monitor", "train", "promote", "score", "publish", "report")
 
 
 def load_step(name: str) -> Step:

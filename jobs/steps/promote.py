@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from datetime import timedelta
 
-import numpy as np
-
+from jobs.edge.artifacts import (
+    CHALLENGER_COLUMN,
+    CHAMPION_COLUMN,
+    find_readable_champion,
+    read_evaluation,
+    read_holdout,
+    read_manifest,
+)
 from jobs.edge.context import StepContext, StepResult
-from jobs.edge.mllib import CHALLENGER_COLUMN, CHAMPION_COLUMN, find_readable_champion, read_holdout, read_manifest
 from jobs.edge.models import REFUSED, ModelVersion
 from jobs.errors import FormcastError, MissingError
 from jobs.model.gate import BASELINE, Decision, decide
+from jobs.model.losses import LOSS_NAMES, losses
 
 
 def promote(context: StepContext) -> StepResult:
@@ -55,25 +61,35 @@ def _challenger(context: StepContext) -> ModelVersion:
 def _decide(context: StepContext, challenger: ModelVersion, champion: ModelVersion | None) -> Decision:
     """The gate's decision: against the champion, or against the baseline where there is none."""
     folder = context.models.verified_folder(challenger)
-    judged_against = read_manifest(folder).champion
+    paper, parity = read_manifest(folder), read_evaluation(folder).parity
     version = champion.version if champion else None
-    if judged_against != version:
+    if paper.champion != version:
         return Decision(
             False,
-            f"{challenger.version} was judged against {judged_against or 'the baseline'}, but the champion is now "
+            f"{challenger.version} was judged against {paper.champion or 'the baseline'}, but the champion is now "
             f"{version or 'gone'}: start a new run.",
         )
+    if parity is None or not parity.holds:
+        how_far = (
+            f"by {parity.largest:.3g}, where {parity.tolerance:g} may be" if parity else "by what nobody measured"
+        )
+        return Decision(
+            False,
+            f"The portable model of {challenger.version} differs from the fitted one {how_far}: it would not score "
+            "as it was judged. Please report this with the log of train.",
+        )
     holdout = read_holdout(folder)
-    actual = holdout["completion_rate"].to_numpy()
+    actual, views = holdout["completion_rate"].to_numpy(), holdout["views"].to_numpy()
     rival = CHAMPION_COLUMN if champion else BASELINE
     stale = timedelta(days=context.settings.stale_after_days)
     return decide(
-        np.abs(holdout[CHALLENGER_COLUMN].to_numpy() - actual),
-        np.abs(holdout[rival].to_numpy() - actual),
+        losses(paper.objective, actual, holdout[CHALLENGER_COLUMN].to_numpy(), views),
+        losses(paper.objective, actual, holdout[rival].to_numpy(), views),
         names=(
             challenger.version,
             f"the champion {version}" if champion else "the baseline, a median for every form",
         ),
         stale=champion is not None and context.started_at - champion.created_at > stale,
         seed=context.settings.seed,
+        loss=LOSS_NAMES[paper.objective],
     )

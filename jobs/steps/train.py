@@ -1,27 +1,34 @@
-"""train: fit every family on the training side, judge all on the holdout, keep the best as the run's challenger."""
+"""train: fit every family on the training side, calibrate, judge all on the holdout, keep the best as challenger."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobs.edge.artifacts import CHALLENGER_COLUMN, CHAMPION_COLUMN, Artifact, Rival, load_rival, publish_model
+from jobs.edge.contenders import Contender, forget_contenders, save_contenders
 from jobs.edge.context import StepContext, StepResult
-from jobs.edge.mllib import CHALLENGER_COLUMN, Rival, load_rival, publish_model
 from jobs.edge.models import CANDIDATE, REFUSED, ModelVersion
 from jobs.edge.tables import TableVersion
 from jobs.model import training
-from jobs.model.candidates import FAMILIES
+from jobs.model.contest import Contest, compete
+from jobs.model.examine import examine
+from jobs.model.explanation import explanation_of
+from jobs.model.export import portable_model, raw_model
 from jobs.model.gate import BASELINE
 from jobs.model.manifest import DataWindow, Manifest, Split
 from jobs.runner import code_version
+from jobs.steps.fitting import fit_families
 from jobs.transforms.features import with_features
 from jobs.transforms.label import learnable, with_label
-from jobs.transforms.predictions import with_all_predictions
-from jobs.transforms.split import RULE, repeatable, sampled, with_split
+from jobs.transforms.predictions import with_rates
+from jobs.transforms.split import sampled, with_side
 from speed.contract import FEATURES
 
 if TYPE_CHECKING:
-    from pyspark.ml import PipelineModel
+    import pyarrow as pa
     from pyspark.sql import DataFrame
+
+Contenders = dict[str, Contender]
 
 
 def train(context: StepContext) -> StepResult:
@@ -30,57 +37,74 @@ def train(context: StepContext) -> StepResult:
     Raises MissingError without forms, and ContractError where they hold nothing to learn.
     """
     read = context.tables.version("forms")
-    forms = with_label(with_split(learnable(context.tables.spark(context.spark, "forms", read.version))))
-    rival = load_rival(context.spark, context.models)
+    forms = with_label(with_side(learnable(context.tables.spark(context.spark, "forms", read.version))))
+    rival = load_rival(context.models)
 
     found = training.survey(forms)
-    fitted, split = _fit(context, forms, found)
-    models: dict[str, PipelineModel] = {each.family.name: each.model for each in fitted}
-    held_out = sampled(forms.where("is_holdout"), training.MAX_HOLDOUT / found.holdout)
-    columns = ["form_id", "views", "completion_rate"]
-    predictions = with_all_predictions(held_out.select(*columns, *FEATURES), models | rival.models).drop(*FEATURES)
-    holdout = predictions.toArrow().sort_by("form_id")
-    scores = training.judge(holdout, models)
-    best = training.winner(scores)
-
+    fitted, split, tried = fit_families(context, forms, found, rival)
+    contenders = save_contenders(context.models, context.run_id, fitted)
+    judged = _judged(forms, found, contenders, rival)
+    contest = compete(judged, list(contenders), context.settings.objective, context.settings.coverage)
+    scores = training.holdout_scores(contest.holdout, contenders)
     common = _manifest(context, read, found, split, rival)
-    papers = {each.family.name: common.of(each.family.name, each.family.params, scores) for each in fitted}
-    kept = holdout.select([*columns, BASELINE, best, *rival.models])
-    kept = kept.rename_columns([CHALLENGER_COLUMN if name == best else name for name in kept.column_names])
-    artifact = publish_model(context.models, models[best], kept, papers[best])
-    context.models.save([_row(paper, scores, artifact) for paper in papers.values()])
+    papers = {
+        name: common.of(name, params=each.fitted.params, metrics=scores[name], **contest.facts_of(name))
+        for name, each in contenders.items()
+    }
+    best = contenders[contest.best]
+    sample = _parity_rows(forms, found, best)
+    artifact = _artifact(context, contest, best, sample, papers[contest.best])
+
+    published = publish_model(context.models, best.staged, artifact, papers[contest.best])
+    forget_contenders(contenders)
+    context.models.save([_row(paper, contest.best, scores, published) for paper in papers.values()])
     return StepResult(
-        message=training.summary(scores, split.fit_forms, holdout.num_rows),
+        message=training.summary(contest.best, scores, split.fit_forms, contest.holdout.num_rows),
         counts={"train_forms": found.train, "fit_forms": split.fit_forms, "holdout_forms": found.holdout},
         read=[read],
         wrote=[context.tables.version("model_versions")],
         metrics={(f"holdout_{metric}", name): value for name in scores for metric, value in scores[name].items()}
-        | {("fit_seconds", each.family.name): each.seconds for each in fitted},
+        | {("fit_seconds", name): each.fitted.seconds for name, each in contenders.items()}
+        | tried,
     )
 
 
-def _fit(context: StepContext, forms: DataFrame, found: training.Survey) -> tuple[list[training.Fitted], Split]:
-    """Every family, fitted on the sample of the training side, and how that sample was drawn."""
-    settings = context.settings
-    share = training.fit_share(found.train, settings.fit_fraction, settings.fit_all_below)
-    sample = sampled(forms.where("not is_holdout"), share).select("form_id", "label", *FEATURES)
-    partitions = training.fit_partitions(found.train * share, context.spark.sparkContext.defaultParallelism)
-    rows = repeatable(sample, partitions).drop("form_id").persist()
-    try:
-        split = Split(
-            rule=RULE,
-            train_forms=found.train,
-            holdout_forms=found.holdout,
-            fit_fraction=share,
-            fit_forms=rows.count(),
-        )
-        return training.fit_candidates(with_features(rows), settings.seed, FAMILIES), split
-    finally:
-        rows.unpersist()
+def _judged(forms: DataFrame, found: training.Survey, contenders: Contenders, rival: Rival) -> pa.Table:
+    """The forms that no fit has seen, with a raw prediction a family and the champion's rate."""
+    models = {name: raw_model(each.raw, {"version": each.version}) for name, each in contenders.items()}
+    unseen = sampled(forms.where("side != 'train'"), training.MAX_HOLDOUT / found.holdout)
+    columns = ("form_id", "side", "views", "completion_rate")
+    return with_rates(unseen.select(*columns, *FEATURES), models | rival.models).toArrow()
+
+
+def _parity_rows(forms: DataFrame, found: training.Survey, best: Contender) -> pa.Table:
+    """Held-out forms with their features and `prediction`, as the library of the best family gives it."""
+    share = 1.1 * training.PARITY_ROWS / found.holdout  # a little more, as a share of hashes is not exact
+    rows = sampled(forms.where("side = 'holdout'"), share).select("form_id", "views", "completion_rate", *FEATURES)
+    predicted = best.fitted.native.transform(with_features(rows)).select(*rows.columns, "prediction")
+    return predicted.toArrow().sort_by("form_id").slice(0, training.PARITY_ROWS)
+
+
+def _artifact(context: StepContext, contest: Contest, best: Contender, sample: pa.Table, paper: Manifest) -> Artifact:
+    """What is kept of the best family beside its native files."""
+    facts = {"version": paper.version, "family": paper.family}
+    rivals = [name for name in (BASELINE, contest.best, CHAMPION_COLUMN) if name in contest.holdout.column_names]
+    holdout = contest.holdout.select(["form_id", "views", "completion_rate", *rivals])
+    portable = portable_model(best.raw, contest.calibrations[contest.best], contest.interval, facts)
+    return Artifact(
+        portable=portable,
+        explanation=explanation_of(best.fitted.family.explain(best.saved), sample),
+        holdout=holdout.rename_columns([CHALLENGER_COLUMN if n == contest.best else n for n in holdout.column_names]),
+        evaluation=examine(contest, portable, sample, best.fitted.family.tolerance, context.settings.seed),
+    )
 
 
 def _manifest(
-    context: StepContext, read: TableVersion, found: training.Survey, split: Split, rival: Rival
+    context: StepContext,
+    read: TableVersion,
+    found: training.Survey,
+    split: Split,
+    rival: Rival,
 ) -> Manifest:
     """What is true of every model of this run; the family's own facts are still to come."""
     return Manifest(
@@ -92,6 +116,7 @@ def _manifest(
             last_ingested_at=found.last_ingested_at,
         ),
         split=split,
+        objective=context.settings.objective,
         seed=context.settings.seed,
         code_version=code_version(),
         created_at=context.started_at,
@@ -100,10 +125,10 @@ def _manifest(
     )
 
 
-def _row(paper: Manifest, scores: training.Scores, artifact: tuple[str, str]) -> ModelVersion:
+def _row(paper: Manifest, best: str, scores: training.Scores, published: tuple[str, str]) -> ModelVersion:
     """The row of model_versions: a candidate with its artifact, or one that lost and has none."""
-    lost = training.reason_lost(paper.family, scores)
-    uri, sha256 = ("", "") if lost else artifact
+    lost = training.reason_lost(paper.family, best, scores)
+    uri, sha256 = ("", "") if lost else published
     sampling = {"seed": paper.seed, "fit_fraction": paper.split.fit_fraction, "fit_forms": paper.split.fit_forms}
     return ModelVersion(
         version=paper.version,

@@ -1,31 +1,63 @@
-"""How a fitted model becomes a predicted rate: the one place, for judging and for scoring alike."""
+"""How models become predicted rates: the portable scorer in Spark's tasks, the one place for judging and scoring."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, StructField, StructType
 
-from jobs.transforms.features import with_features
+from speed.contract import FEATURES
+from speed.scorer import Scorer
 
-if TYPE_CHECKING:
-    from pyspark.ml import PipelineModel
+Batches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+_INTERVAL = ("predicted_rate", "lower", "upper")
 
 
-def with_predictions(forms: DataFrame, model: PipelineModel, name: str = "predicted_rate") -> DataFrame:
-    """Add `name`: the model's completion rate of each form, clipped to [0, 1].
+def with_rates(forms: DataFrame, models: Mapping[str, bytes]) -> DataFrame:
+    """Replace the 47 features by a column of rates a model, by its name.
 
-    forms: holds the 47 features by name; all its columns are kept, and no other is added.
+    forms: holds the features by name; all its other columns are kept. models: portable models (ONNX).
     """
-    scored = model.transform(with_features(forms))
-    rate = F.least(F.greatest(F.col("prediction"), F.lit(0.0)), F.lit(1.0))
-    return scored.select(*forms.columns, rate.alias(name))
+
+    def rates(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        scorers = {name: Scorer(model) for name, model in models.items()}
+        for batch in batches:
+            features = features_of(batch)
+            yield _replaced(batch, {name: scorer.score(features).rate for name, scorer in scorers.items()})
+
+    return _mapped(forms, rates, tuple(models))
 
 
-def with_all_predictions(forms: DataFrame, models: Mapping[str, PipelineModel]) -> DataFrame:
-    """Add a column of predictions a model, by its name."""
-    for name, model in models.items():
-        forms = with_predictions(forms, model, name)
-    return forms
+def with_predictions(forms: DataFrame, model: bytes) -> DataFrame:
+    """Replace the 47 features by predicted_rate and its interval: lower and upper, null for a form without views.
+
+    forms: holds `views` and the features by name; all its other columns are kept. model: a portable model (ONNX).
+    """
+
+    def predictions(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        scorer = Scorer(model)
+        for batch in batches:
+            scored = scorer.score(features_of(batch), batch["views"].to_numpy().astype(np.float64))
+            yield _replaced(batch, dict(zip(_INTERVAL, scored, strict=True)))
+
+    return _mapped(forms, predictions, _INTERVAL)
+
+
+def features_of(table: pa.RecordBatch | pa.Table) -> np.ndarray:
+    """(n, 47) values of the features, in the contract's order."""
+    return np.column_stack([table[name].to_numpy() for name in FEATURES])
+
+
+def _replaced(batch: pa.RecordBatch, columns: Mapping[str, np.ndarray]) -> pa.RecordBatch:
+    added = {name: pa.array(values, from_pandas=True) for name, values in columns.items()}  # NaN becomes null
+    kept = {name: batch[name] for name in batch.schema.names if name not in FEATURES}
+    return pa.record_batch(kept | added)
+
+
+def _mapped(forms: DataFrame, function: Batches, added: tuple[str, ...]) -> DataFrame:
+    kept = [field for field in forms.schema if field.name not in FEATURES]
+    schema = StructType([*kept, *(StructField(name, DoubleType()) for name in added)])
+    return forms.select(*(field.name for field in kept), *FEATURES).mapInArrow(function, schema)

@@ -11,8 +11,8 @@ import pytest
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 CHAINS = {
-    "nightly_retrain": ["prepare", "monitor", "train", "promote", "score", "publish"],
-    "score_forms": ["prepare", "score", "publish"],
+    "nightly_retrain": ["prepare", "monitor", "train", "promote", "score", "publish", "report"],
+    "score_forms": ["prepare", "score", "publish", "report"],
     "maintain_tables": ["maintain"],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.edge import mllib
+from jobs.edge.artifacts import read_evaluation, read_holdout, read_manifest, read_portable
 from jobs.edge.tables import Tables
 from jobs.errors import ContractError, FormcastError, MissingError
-from jobs.model.candidates import FAMILIES, Family
+from jobs.model.export import from_constant, raw_model
+from jobs.model.families import families
 from jobs.schemas import FORMS
 from jobs.steps.promote import promote
 from jobs.steps.train import train
@@ -20,14 +22,18 @@ from jobs.transforms.predictions import with_predictions
 from speed.contract import FEATURES
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SMALL = {"linear": {"regParam": 1e-6}, "forest": {"numTrees": 3, "maxDepth": 3}, "gbt": {"maxIter": 3, "maxDepth": 3}}
+SMALL = {"forest": {"numTrees": 3, "maxDepth": 3}, "gbt": {"maxIter": 3, "maxDepth": 3}}
+QUICK = {"families": "linear,gbt"}
 
 
 @pytest.fixture(autouse=True)
 def small_models(monkeypatch):
-    """The real families, with parameters that fit in a second."""
-    small = tuple(Family(each.name, SMALL.get(each.name, {}), each.fit) for each in FAMILIES)
-    monkeypatch.setattr("jobs.steps.train.FAMILIES", small)
+    """The real families, with trees that grow in a second."""
+
+    def small(names):
+        return tuple(replace(each, params=each.params | SMALL.get(each.name, {})) for each in families(names))
+
+    monkeypatch.setattr("jobs.steps.fitting.families", small)
 
 
 def write_forms(lake: str, n: int = 1_500, signal: float = 0.5, views: int | None = None, seed: int = 0) -> None:
@@ -68,11 +74,17 @@ def test_train_then_promote_then_a_second_night(spark, lake, new_context):
     context = new_context("train", "night-1")
     result = train(context)
     rows = rows_of(context)
-    assert sorted(row[1] for row in rows) == ["baseline", "forest", "gbt", "linear"]
+    assert sorted(row[1] for row in rows) == ["baseline", "forest", "gbt", "glm", "linear"]
     assert [row[4] for row in rows if row[6]] == ["candidate"]
-    assert sum(row[4] == "refused" for row in rows) == 3
-    # Forms without views are on neither side.
-    assert result.counts["train_forms"] + result.counts["holdout_forms"] == 1_350
+    assert sum(row[4] == "refused" for row in rows) == 4
+    # Forms without views are on no side.
+    draws = [
+        int(hashlib.md5(str(i).encode(), usedforsecurity=False).hexdigest()[:8], 16) / 2**32
+        for i in range(1_500)
+        if i % 10
+    ]
+    assert result.counts["holdout_forms"] == sum(draw < 0.2 for draw in draws)
+    assert result.counts["train_forms"] == sum(draw >= 0.4 for draw in draws)
     assert result.metrics["holdout_mae", "gbt"] < result.metrics["holdout_mae", "baseline"]
 
     first = promote(context)
@@ -90,7 +102,7 @@ def test_train_then_promote_then_a_second_night(spark, lake, new_context):
     (challenger,) = [model for model in second.models.of_run("night-2") if model.artifact_uri]
     assert (challenger.state, second.models.champion()) == ("refused", champion)
     assert "is not shown to be better than the champion" in challenger.reason
-    holdout = mllib.read_holdout(second.models.verified_folder(challenger))
+    holdout = read_holdout(second.models.verified_folder(challenger))
     assert holdout["champion"].to_pylist() == holdout["challenger"].to_pylist()
 
     # When the champion is stale, a model that is not worse is preferred.
@@ -101,14 +113,14 @@ def test_train_then_promote_then_a_second_night(spark, lake, new_context):
     assert later.models.get(champion.version).state == "archived"
 
 
-@pytest.mark.parametrize("moment", ["jobs.edge.mllib.pq.write_table", "jobs.edge.models.Models.save"])
+@pytest.mark.parametrize("moment", ["jobs.edge.artifacts.pq.write_table", "jobs.edge.models.Models.save"])
 def test_train_killed_and_retried_leaves_what_one_run_does(spark, lake, new_context, monkeypatch, moment):
     write_forms(lake)
-    clean = new_context("train", "clean")
+    clean = new_context("train", "clean", **QUICK)
     train(clean)
     wanted = [row[1:] for row in rows_of(clean)]
 
-    context = new_context("train", "killed")
+    context = new_context("train", "killed", **QUICK)
     with monkeypatch.context() as patch:
         patch.setattr(moment, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -122,25 +134,43 @@ def test_train_killed_and_retried_leaves_what_one_run_does(spark, lake, new_cont
 
 
 def test_saved_model_scores_as_it_was_judged(spark, lake, new_context):
-    """What score will load gives, form by form, the predictions that the model was judged by; all in [0, 1]."""
+    """What score will load gives, form by form, the rates that the model was judged by, and its papers say how."""
     write_forms(lake, signal=0.79)
     context = new_context("train")
     train(context)
     (challenger,) = [model for model in context.models.of_run("r1") if model.artifact_uri]
     folder = context.models.verified_folder(challenger)
-    holdout = mllib.read_holdout(folder)
-    forms = context.tables.spark(spark, "forms")
-    scored = with_predictions(forms, mllib.load_mllib(spark, folder)).select("form_id", "predicted_rate").toArrow()
-    by_id = dict(zip(*(column.to_pylist() for column in scored.columns), strict=True))
-    assert len(by_id) == 1_500
-    assert all(0 <= rate <= 1 for rate in by_id.values())
-    assert holdout["challenger"].to_pylist() == [by_id[form_id] for form_id in holdout["form_id"].to_pylist()]
+    holdout, found = read_holdout(folder), read_evaluation(folder)
+    forms = context.tables.spark(spark, "forms").select("form_id", "views", *FEATURES)
+    scored = with_predictions(forms, read_portable(folder)).toPandas().set_index("form_id")
+    assert len(scored) == 1_500 and scored["predicted_rate"].between(0, 1).all()
+    assert holdout["challenger"].to_pylist() == scored.loc[holdout["form_id"].to_pylist(), "predicted_rate"].to_list()
+    assert scored["lower"].isna().equals(scored["views"] == 0)
+    sure = scored[scored["views"] > 0]
+    assert ((sure["lower"] <= sure["predicted_rate"]) & (sure["predicted_rate"] <= sure["upper"])).all()
+    paper = read_manifest(folder)
+    assert paper.interval["coverage"] == found.coverage.nominal == 0.9
+    assert found.parity.rows == holdout.num_rows and found.parity.largest < 1e-9
+    assert found.families["gbt"]["mae"] == context.models.get("r1-gbt").metrics["mae"]
+
+
+def test_a_portable_model_that_differs_from_the_fitted_one_is_never_promoted(spark, lake, new_context, monkeypatch):
+    write_forms(lake)
+    context = new_context("train", **QUICK)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "jobs.steps.train.portable_model", lambda _raw, _map, _width, facts: raw_model(from_constant(0.5), facts)
+        )
+        train(context)
+    with pytest.raises(FormcastError, match="differs from the fitted one"):
+        promote(context)
+    assert context.models.find_champion() is None
 
 
 def test_promote_fails_where_nothing_would_be_live(spark, lake, new_context):
     """Noise only: no model beats the median, and there is no champion to fall back on."""
     write_forms(lake, signal=0)
-    context = new_context("train")
+    context = new_context("train", **QUICK)
     train(context)
     for _ in range(2):  # a retry says the same
         with pytest.raises(FormcastError, match=r"no model to score with.*not shown to be better than the baseline"):
@@ -151,18 +181,18 @@ def test_promote_fails_where_nothing_would_be_live(spark, lake, new_context):
 
 def test_train_takes_a_champion_without_files_for_none(spark, lake, new_context):
     write_forms(lake)
-    first = new_context("train", "night-1")
+    first = new_context("train", "night-1", **QUICK)
     train(first)
     promote(first)
     (first.models.folder(first.models.champion().version) / "manifest.json").unlink()
-    second = new_context("train", "night-2")
+    second = new_context("train", "night-2", **QUICK)
     train(second)
     assert "night-2" in promote(second).message
 
 
 def test_promote_refuses_a_challenger_that_was_judged_against_another_champion(spark, lake, new_context):
     write_forms(lake)
-    old, new = new_context("train", "old"), new_context("train", "new")
+    old, new = new_context("train", "old", **QUICK), new_context("train", "new", **QUICK)
     train(old)
     train(new)
     promote(old)

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs.edge.mllib import read_manifest
+from jobs.edge.artifacts import read_manifest
 from jobs.errors import FormcastError
 from jobs.model.manifest import DataWindow, Manifest, Split, encoded
-from jobs.model.training import fit_share, reason_lost, winner
+from jobs.model.training import fit_share, reason_lost
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -19,11 +19,11 @@ def test_fit_share_never_falls_under_the_rows_that_are_fitted_whole():
     assert fit_share(1_000_000, 0.3, 100_000) == 0.3
 
 
-def test_winner_is_never_the_baseline_however_good():
+def test_reason_lost_compares_with_the_best():
     scores = {"baseline": {"mae": 0.1}, "linear": {"mae": 0.3}, "gbt": {"mae": 0.2}}
-    assert winner(scores) == "gbt"
-    assert reason_lost("linear", scores) == "Lost to gbt: holdout MAE 0.30000 against 0.20000."
-    assert reason_lost("gbt", scores) == ""
+    assert reason_lost("linear", "gbt", scores) == "Lost to gbt: holdout MAE 0.30000 against 0.20000."
+    assert reason_lost("baseline", "gbt", scores).startswith("The yardstick, no contender")
+    assert reason_lost("gbt", "gbt", scores) == ""
 
 
 def a_manifest(**changes):

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from jobs.transforms.label import with_label
-from jobs.transforms.split import repeatable, sampled, with_split
+from jobs.transforms.split import repeatable, sampled, with_side
 
 IDS = [str(i) for i in range(1, 3_000)] + ["a", "ä", "form-1", "🙂"]
 
@@ -19,22 +19,28 @@ def draw(form_id: str, block: int) -> float:
     return int(hashlib.md5(form_id.encode()).hexdigest()[8 * block : 8 * block + 8], 16) / 2**32  # noqa: S324
 
 
-def test_with_split_puts_a_form_where_python_alone_would(forms):
+def side_of(form_id: str) -> str:
+    at = draw(form_id, 0)
+    return "holdout" if at < 0.2 else "calibration" if at < 0.3 else "conformal" if at < 0.4 else "train"
+
+
+def test_with_side_puts_a_form_where_python_alone_would(forms):
     """The side depends on nothing but the id: not on the order, the partitions, or the other forms."""
     for frame in (forms, forms.repartition(7).orderBy("form_id").limit(100)):
-        sides = {row.form_id: row.is_holdout for row in with_split(frame).collect()}
-        assert sides == {form_id: draw(form_id, 0) < 0.2 for form_id in sides}
+        sides = {row.form_id: row.side for row in with_side(frame).collect()}
+        assert sides == {form_id: side_of(form_id) for form_id in sides}
 
 
-def test_with_split_holds_out_a_fifth(forms):
-    assert with_split(forms).where("is_holdout").count() / len(IDS) == pytest.approx(0.2, abs=0.03)
+def test_with_side_gives_each_side_its_share(forms):
+    shares = {row["side"]: row["count"] / len(IDS) for row in with_side(forms).groupBy("side").count().collect()}
+    assert shares == pytest.approx({"holdout": 0.2, "calibration": 0.1, "conformal": 0.1, "train": 0.6}, abs=0.03)
 
 
 def test_sampled_is_independent_of_the_side(forms):
     """The same bits for both would leave a fit with no rows, or a holdout with one kind of form."""
-    split = with_split(forms)
-    for side in ("is_holdout", "not is_holdout"):
-        rows = split.where(side)
+    split = with_side(forms)
+    for side in ("holdout", "train"):
+        rows = split.where(f"side = '{side}'")
         assert sampled(rows, 0.3).count() / rows.count() == pytest.approx(0.3, abs=0.06)
 
 

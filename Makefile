@@ -33,8 +33,8 @@ run: setup ## the whole nightly DAG in Airflow [INPUT= LAKE= COLUMNS= LAYOUT= MO
 	exec .venv/bin/formcast nightly "$${args[@]}"
 
 test: setup ## every check: style, types, imports, tests
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
+	.venv/bin/ruff check --no-cache .
+	.venv/bin/ruff format --no-cache --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/python -m pytest tests/unit tests/integration

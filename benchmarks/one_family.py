@@ -9,8 +9,6 @@ import json
 import sys
 import time
 
-from speed.scorer import Scorer
-
 from benchmarks.rows import read_fit_and_holdout
 from jobs.edge.artifacts import PORTABLE
 from jobs.edge.models import Models
@@ -18,6 +16,7 @@ from jobs.edge.tables import Tables
 from jobs.runner import run_step
 from jobs.settings import Settings
 from jobs.steps.train import train
+from speed.scorer import Scorer
 
 
 def main(name: str) -> None:

@@ -14,7 +14,7 @@ LARGE  ?= 0
 UV     ?= uv
 
 # Values reach the commands through the environment: no blank or quote in a path can be misread by a shell.
-export INPUT LAKE COLUMNS LAYOUT MODE MAX_REJECT_FRACTION MAX_ROW_DROP SUMMARY RUN_ID PORT ROWS LARGE FAMILIES
+export INPUT LAKE COLUMNS LAYOUT MODE MAX_REJECT_FRACTION MAX_ROW_DROP BUDGET SUMMARY RUN_ID PORT ROWS LARGE FAMILIES
 
 .PHONY: help setup run test airflow bench bench-models lock clean
 
@@ -24,12 +24,12 @@ help: ## this list
 setup: ## set up everything that `make run` needs; a second time it does nothing
 	$(PYTHON) -m bootstrap
 
-run: setup ## the whole nightly DAG in Airflow [INPUT= LAKE= COLUMNS= LAYOUT= MODE= SUMMARY= RUN_ID= ...]
+run: setup ## the whole nightly DAG in Airflow [INPUT= LAKE= COLUMNS= LAYOUT= MODE= BUDGET= SUMMARY= RUN_ID= ...]
 	args=(--input "$$INPUT" --lake "$$LAKE"); \
 	add() { if [[ -n "$$2" ]]; then args+=("$$1" "$$2"); fi; }; \
 	add --columns "$${COLUMNS:-}"; add --layout "$${LAYOUT:-}"; add --mode "$${MODE:-}"; \
 	add --max-reject-fraction "$${MAX_REJECT_FRACTION:-}"; add --max-row-drop "$${MAX_ROW_DROP:-}"; \
-	add --summary "$${SUMMARY:-}"; add --run-id "$${RUN_ID:-}"; \
+	add --budget "$${BUDGET:-}"; add --summary "$${SUMMARY:-}"; add --run-id "$${RUN_ID:-}"; \
 	exec .venv/bin/formcast nightly "$${args[@]}"
 
 test: setup ## every check: style, types, imports, tests

@@ -17,7 +17,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import DAG, chain
-from policy import DEFAULT_ARGS, INPUT_PARAMS, LAKE_PARAMS, PREDICTIONS, START
+from policy import DEFAULT_ARGS, INPUT_PARAMS, LAKE_PARAMS, PREDICTIONS, SEARCH_PARAMS, START
 from spark_engine import spark_task
 
 with DAG(
@@ -29,7 +29,7 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
     default_args=DEFAULT_ARGS,
-    params=INPUT_PARAMS | LAKE_PARAMS,
+    params=INPUT_PARAMS | SEARCH_PARAMS | LAKE_PARAMS,
     tags=["formcast", "batch"],
 ):
     chain(

@@ -124,3 +124,16 @@ INPUT_PARAMS: dict[str, Param] = {
         description="With fewer forms than last run by over this share, the run stops before training. Empty: 0.5.",
     ),
 }
+
+SEARCH_PARAMS: dict[str, Param] = {
+    "search_budget": Param(
+        None,
+        type=["null", "string"],
+        pattern=r"^\d+[smh]?$",
+        title="Search budget",
+        description=(
+            "Time for `train` to search for better parameters, such as `90s`, `10m` or `1h`; the winners are fitted "
+            "after it. Empty: the worker's FORMCAST_SEARCH_BUDGET, else none: the fixed defaults."
+        ),
+    ),
+}

@@ -22,7 +22,7 @@ from jobs.errors import FormcastError, UsageError
 from jobs.settings import ROOT, Settings
 
 DAG_ID = "nightly_retrain"
-PARAMS = {"input", "lake", "columns", "layout", "mode", "max_reject_fraction", "max_row_drop"}
+PARAMS = {"input", "lake", "columns", "layout", "mode", "max_reject_fraction", "max_row_drop", "search_budget"}
 LOOK_SECONDS = 0.2
 INTERRUPTED = 130
 
@@ -37,6 +37,7 @@ def nightly(  # noqa: PLR0917  (options, which typer passes by name)
     mode: Annotated[Literal["full", "increment"] | None, typer.Option(help="All forms, or changes.")] = None,
     max_reject_fraction: Annotated[float | None, typer.Option(help="Over this share of bad lines: stop.")] = None,
     max_row_drop: Annotated[float | None, typer.Option(help="Over this loss of forms since last run: stop.")] = None,
+    budget: Annotated[Text, typer.Option(help="Time to search for parameters: 90s, 10m or 1h.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the summary as JSON too.")] = None,
     run_id: Annotated[Text, typer.Option(help="Name of the run; a failed one goes on under its name.")] = None,
 ) -> None:
@@ -50,6 +51,7 @@ def nightly(  # noqa: PLR0917  (options, which typer passes by name)
             mode=mode,
             max_reject_fraction=max_reject_fraction,
             max_row_drop=max_row_drop,
+            search_budget=budget,
         )
     )
     if not settings.input:

@@ -63,9 +63,17 @@ class _Race:
         return sorted((trial for trial in self.trials if trial.rung == rung), key=_loss)
 
     def growth(self, rung: int) -> float:
-        """How many times a fit's cost grows from `rung` to the next: as the defaults' did."""
+        """How many times a fit's cost grows from `rung` to the next: as the defaults' did, or as the rungs' sizes do.
+
+        The very first fit also pays for the libraries' warming up; one that was slower than the next tells nothing.
+        """
         here, there = (self.trials[i].seconds for i in (rung, rung + 1))
-        return max(1.0, there / here) if here > 0 else 1.0
+        return there / here if there > here > 0 else _grown(self.family, rung)
+
+    def first_rung_seconds(self) -> float:
+        """What one more fit of the first rung may take: as the slowest so far, but for the defaults' cold one."""
+        others = [trial.seconds for trial in self.of(0) if trial.params != self.family.params]
+        return max(others) if others else min(trial.seconds for trial in self.trials)
 
 
 def search(
@@ -95,7 +103,7 @@ def search(
     # Each rung may take the same time: the first one as many candidates as fit in.
     first_ends = race.left() * (1 - 1 / len(RUNGS))
     for params in candidates:
-        if _CAUTION * max(trial.seconds for trial in race.of(0)) > race.left() - first_ends:
+        if _CAUTION * race.first_rung_seconds() > race.left() - first_ends:
             break
         race.run(params, 0)
     for rung in range(1, last + 1):
@@ -109,14 +117,17 @@ def search(
 
 def _climb(race: _Race) -> bool:
     """Take the defaults through every rung; False where the budget would not hold that."""
-    for rung, (rows, trees) in enumerate(RUNGS):
-        if rung:
-            before_rows, before_trees = RUNGS[rung - 1]
-            grown = rows / before_rows * (trees / before_trees if race.family.grows else 1)
-            if race.trials[-1].seconds * grown > race.left():
-                return False
+    for rung in range(len(RUNGS)):
+        if rung and race.trials[-1].seconds * _grown(race.family, rung - 1) > race.left():
+            return False
         race.run(race.family.params, rung)
     return True
+
+
+def _grown(family: Family, rung: int) -> float:
+    """How many times larger a fit is in the next rung: in rows, and in trees where it has some."""
+    (rows, trees), (more_rows, more_trees) = RUNGS[rung : rung + 2]
+    return more_rows / rows * (more_trees / trees if family.grows else 1)
 
 
 def _candidates(family: Family, known: Sequence[Params], draw: random.Random) -> Iterator[Params]:

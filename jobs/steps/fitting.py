@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 from jobs.edge.artifacts import Rival
@@ -58,21 +59,26 @@ def _search(  # noqa: PLR0917  (each is another thing, and the only caller names
     unseen: DataFrame,
     rival: Rival,
 ) -> tuple[dict[str, Params], Metrics]:
-    """The best parameters of each family, the budget divided among those that have something to search."""
+    """The best parameters of each family, and every trial.
+
+    What is left of the budget is divided among the families still to search. Those with the fewest choices go first:
+    they run out of them and leave the rest of their time to the others.
+    """
     seed = context.settings.seed
     judges = with_features(unseen.select("label", *FEATURES)).persist()
     params = {family.name: family.params for family in chosen}
-    searchable = [family for family in chosen if family.space]
+    searchable = sorted((family for family in chosen if family.space), key=lambda family: family.choices)
+    deadline = time.monotonic() + context.settings.search_seconds
     trials: list[tuple[str, Trial]] = []
     try:
-        for family in searchable:
+        for waiting, family in zip(range(len(searchable), 0, -1), searchable, strict=True):
 
             def fit_and_judge(params: Params, part: float, family: Family = family) -> float:
                 native = family.fit(with_features(sampled(rows, share * part)), params, seed)
                 return training.mean_absolute_error(native.transform(judges))
 
             known = [rival.params] if rival.family == family.name else []
-            budget = context.settings.search_seconds / len(searchable)
+            budget = (deadline - time.monotonic()) / waiting
             params[family.name], tried = search(family, fit_and_judge, budget, seed, known=known)
             trials += [(family.name, trial) for trial in tried]
     finally:

@@ -74,7 +74,14 @@ def test_params_are_typed_and_explained(dagbag, dag_id):
 
 
 @pytest.mark.parametrize(
-    "given", [{"layout": "tall"}, {"mode": "all"}, {"max_reject_fraction": 2}, {"max_reject_fraction": "1"}]
+    "given",
+    [
+        {"layout": "tall"},
+        {"mode": "all"},
+        {"max_reject_fraction": 2},
+        {"max_reject_fraction": "1"},
+        {"search_budget": "10 minutes"},
+    ],
 )
 def test_params_refuse_what_is_no_choice(dagbag, given):
     params = dagbag.dags["nightly_retrain"].params

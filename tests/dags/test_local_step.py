@@ -38,6 +38,7 @@ def test_params_reach_the_step_as_they_are(step, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "secret")
     task = step(f'echo "$@" > {tmp_path}/args; env -0 > {tmp_path}/env')
     params = {"input": "/my dumps/$(rm x)/{ds}.csv", "max_reject_fraction": 0.0, "layout": None, "run_id": None}
+    params["search_budget"] = "90s"
 
     rendered(task, params).execute({"dag_run": RUN})
 
@@ -46,6 +47,7 @@ def test_params_reach_the_step_as_they_are(step, tmp_path, monkeypatch):
     assert env["FORMCAST_INPUT"] == "/my dumps/$(rm x)/2026-03-04.csv"
     assert env["FORMCAST_MAX_REJECT_FRACTION"] == "0.0"
     assert env["FORMCAST_LAYOUT"] == "wide"
+    assert env["FORMCAST_SEARCH_BUDGET"] == "90s"
     assert env["FORMCAST_RUN_ID"] == "manual__2026-03-04T02:00:00+00:00"
     assert "secret" not in json.dumps(env)
 

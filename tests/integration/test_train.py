@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +18,7 @@ from jobs.edge.tables import Tables
 from jobs.errors import ContractError, FormcastError, MissingError
 from jobs.model.export import from_constant, raw_model
 from jobs.model.families import families
+from jobs.model.search import search
 from jobs.schemas import FORMS
 from jobs.steps.promote import promote
 from jobs.steps.train import train
@@ -131,6 +135,31 @@ def test_train_killed_and_retried_leaves_what_one_run_does(spark, lake, new_cont
     (challenger,) = [model for model in context.models.of_run("killed") if model.artifact_uri]
     assert context.models.verified_folder(challenger)
     assert {path.name.split("-")[0] for path in context.models.folder("x").parent.iterdir()} == {"clean", "killed"}
+
+
+def test_search_fits_what_did_best_and_tells_every_trial(spark, lake, new_context, monkeypatch):
+    """On the forms that judge a search, the parameters that win are never worse than the fixed defaults."""
+    # Each look at the clock is a quarter of a second, however fast the machine.
+    quarters = partial(search, clock=partial(next, itertools.count(0, 0.25)))
+    monkeypatch.setattr("jobs.steps.fitting.search", quarters)
+    write_forms(lake)
+    context = new_context("train", search_budget="30s", **QUICK)
+    metrics = train(context).metrics
+    trials = {}
+    for (metric, told), value in metrics.items():
+        if metric == "trial_mae":
+            trial = json.loads(told)
+            trials.setdefault(trial["family"], []).append((trial["rows"], value, trial["params"]))
+            assert metrics["trial_seconds", told] > 0
+    assert set(trials) == {"linear", "gbt"}
+    papers = {model.family: model for model in context.models.of_run("r1")}
+    for family in families(QUICK["families"])[1:]:
+        whole = [(mae, params) for rows, mae, params in trials[family.name] if rows == 1.0]
+        defaults = family.params | SMALL.get(family.name, {})
+        assert len(whole) > 1
+        best, params = min(whole, key=lambda trial: trial[0])
+        assert best <= next(mae for mae, tried in whole if tried == defaults)
+        assert params.items() <= papers[family.name].params.items()
 
 
 def test_saved_model_scores_as_it_was_judged(spark, lake, new_context):

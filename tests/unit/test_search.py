@@ -72,6 +72,16 @@ def test_search_ends_in_time_whatever_the_budget(budget):
         assert best["depth"] <= 5
 
 
+def test_search_is_not_misled_by_a_cold_first_fit():
+    """Libraries warm up in the first fit: that must not make every later one look too long to begin."""
+    world = World(lambda params: params["depth"])
+    world.cost = lambda _params: 1.0 if len(world.calls) > 1 else 20.0
+    best, trials = run(world, budget=200)
+    assert best["depth"] == 3
+    assert sum(trial.rung == 2 for trial in trials) > 1
+    assert world.now - 100 <= 200
+
+
 def test_search_begins_with_the_champion_and_looks_around_it():
     champion = {"trees": 80, "depth": 7, "kind": "y"}
     world = World(lambda params: 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -85,6 +86,11 @@ class Family:
     """How far the portable model's rates and bounds may be from those made of the native prediction."""
     explain: Callable[[Saved], Trees | Linear | None] = lambda _saved: None
     """What its predictions are made of, for per-form contributions; None where they cannot be taken apart."""
+
+    @property
+    def choices(self) -> int:
+        """How many sets of parameters the space holds."""
+        return math.prod(len(choices) for choices in self.space.values())
 
 
 @dataclass(frozen=True)

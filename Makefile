@@ -16,7 +16,7 @@ UV     ?= uv
 # Values reach the commands through the environment: no blank or quote in a path can be misread by a shell.
 export INPUT LAKE COLUMNS LAYOUT MODE MAX_REJECT_FRACTION MAX_ROW_DROP BUDGET SUMMARY RUN_ID PORT ROWS LARGE FAMILIES
 
-.PHONY: help setup run test airflow bench bench-models lock clean
+.PHONY: help setup run test extras test-extras airflow bench bench-models bench-scorer lock clean
 
 help: ## this list
 	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -40,6 +40,12 @@ test: setup ## every check: style, types, imports, tests
 	.venv/bin/python -m pytest tests/unit tests/integration
 	.venv-airflow/bin/python -m pytest tests/dags --confcutdir tests/dags
 
+extras: setup ## the packages of the model families dnn and xgboost, into .venv (PyTorch: some GB)
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/extras.txt
+
+test-extras: extras ## the families of `make extras`: fitted, exported, and scored alike
+	FORMCAST_FAMILIES=dnn,xgboost .venv/bin/python -m pytest tests/integration/test_families.py -k scores_alike
+
 airflow: setup ## a real Airflow with its UI on 127.0.0.1 [PORT=8080]
 	exec $(PYTHON) -m bootstrap.serve --port "$$PORT"
 
@@ -51,10 +57,15 @@ bench-models: setup ## every model family beside scikit-learn and LightGBM [ROWS
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	exec .venv/bin/python -m benchmarks.models --rows "$$ROWS" --families "$${FAMILIES:-}"
 
+bench-scorer: setup ## the portable scorer alone and in Spark, on a million forms of a trained lake [LAKE=]
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	exec .venv/bin/python -m benchmarks.scorer --lake "$$LAKE" --rows "$$ROWS"
+
 lock: ## write the locks anew; needs uv (`pip install uv`), or its path as UV=
 	lock() { out="$$1"; shift; $(UV) pip compile "$$@" --quiet --generate-hashes --universal --python-version 3.11 --no-header -o "requirements/$$out"; }; \
 	lock spark.txt pyproject.toml --extra test; \
 	lock bench.txt pyproject.toml --extra test --extra bench; \
+	lock extras.txt pyproject.toml --extra test --extra bench --extra xgboost --extra dnn --constraints requirements/bench.txt; \
 	lock airflow.txt requirements/airflow.in
 
 clean: ## remove what set-up and tests made; tables and logs stay

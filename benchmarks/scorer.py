@@ -1,4 +1,4 @@
-"""`make bench-scorer`: the champion of a lake, scored one form at a time, in batches, and in Spark; writes SCORER.md."""
+"""`make bench-scorer`: a lake's champion on forms one at a time, in batches, and in Spark; writes SCORER.md."""
 
 from __future__ import annotations
 
@@ -48,10 +48,7 @@ def main() -> None:
     forms = _forms(tables, asked.rows)
 
     alone = _one_by_one(Scorer(model), features_of(forms.slice(0, _ALONE)).tolist())
-    batches = {
-        threads: median(_timed(lambda scorer=scorer: scorer.score(features_of(forms), forms["views"].to_numpy())))
-        for threads, scorer in ((threads, Scorer(model, threads)) for threads in (1, 2))
-    }
+    batches = {threads: _in_one_batch(Scorer(model, threads), forms) for threads in (1, 2)}
 
     spark = start_spark(Settings(lake=asked.lake), "bench-scorer")
     frame = spark.createDataFrame(forms).repartition(spark.sparkContext.defaultParallelism).persist()
@@ -87,6 +84,10 @@ def _one_by_one(scorer: Scorer, rows: list[list[float]]) -> np.ndarray:
         scorer.score_one(row, 50)
         took[i] = time.perf_counter_ns() - began
     return took / 1e3
+
+
+def _in_one_batch(scorer: Scorer, forms: pa.Table) -> float:
+    return median(_timed(lambda: scorer.score(features_of(forms), forms["views"].to_numpy())))
 
 
 def _timed(work: Callable[[], object], times: int = _TIMES) -> list[float]:
@@ -125,9 +126,9 @@ def _lines(
         ),
         *(f"| {rows:,} cached forms in Spark, {name} | {median(took):.2f} s | |" for name, took in seconds.items()),
         "",
-        f"In Spark the portable scorer takes {portable / own:.2f} of the time of MLlib's own transform, and gives the "
-        "calibrated rate and its interval with it, where MLlib gives the raw prediction. Hence there is one scorer, "
-        "and no switch to choose another (ADR 0007).",
+        f"In Spark the portable scorer takes {portable / own:.2f} of the time of MLlib's own transform, and gives "
+        "the calibrated rate and its interval, where MLlib gives a raw prediction. Hence there is one scorer, and no "
+        "switch to choose another (ADR 0007).",
     ]
 
 

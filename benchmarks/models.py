@@ -16,6 +16,7 @@ from benchmarks.processes import Measured, measure
 from benchmarks.report import machine
 from benchmarks.rows import sample_of
 from jobs.model.families import families
+from jobs.model.gate import BASELINE
 from jobs.settings import Settings
 
 RESULTS = Path(__file__).with_name("MODELS.md")
@@ -40,6 +41,8 @@ def main() -> None:
         fraction = str(Settings().fit_fraction)
         measured[name] = measure("benchmarks.one_model", name, str(lake / "forms"), fraction, environment=environment)
     for family in families(asked.families):
+        if family.name == BASELINE:
+            continue  # never fitted alone: train has it beside every other
         print(family.name, flush=True)
         measured[f"Formcast {family.name}"] = measure("benchmarks.one_family", family.name, environment=environment)
     command = f"make bench-models ROWS={asked.rows}" + (f" FAMILIES={asked.families}" if asked.families else "")

@@ -1,4 +1,4 @@
-"""What every test may ask for: one Spark session for the whole run, and an empty lake."""
+"""What every test may ask for: one Spark session for the whole run, an empty lake, and a stand-in for AWS."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -43,3 +44,30 @@ def new_context(lake: str, tmp_path: Path) -> Callable[..., StepContext]:
         return StepContext(run_id, step, Settings(**values), datetime.now(UTC))
 
     return new
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[str]:
+    """The address of one moto server, over HTTP, for the whole run. Ask for `aws`: it starts empty for each test."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws(aws_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an AWS account without anything in it; every boto3 client goes there, child processes' too."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/dev/null")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_server)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    urlopen(Request(f"{aws_server}/moto-api/reset", method="POST"), timeout=10).close()  # noqa: S310
+    return aws_server

@@ -3,24 +3,25 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AwareDatetime, Field
+
+from speed.settings import LakeSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class Settings(BaseSettings):
+class Settings(LakeSettings):
     """The settings of one process. Frozen: a step cannot change what the next one sees."""
 
-    model_config = SettingsConfigDict(env_prefix="FORMCAST_", frozen=True, env_ignore_empty=True)
-
-    lake: str = Field("lake", description="Where the tables are: a folder.")
     input: str = Field("", description="What to ingest: a file, a folder or a glob.")
     engine: Literal["local"] = Field("local", description="Where Spark runs.")
     layout: Literal["auto", "packed", "wide"] = Field("auto", description="How a line is laid out.")
     columns: str = Field("", description="Order of the columns, such as form_id,views,submissions,features.")
     mode: Literal["full", "increment"] = Field(
         "full", description="full: the input is all forms there are; increment: new and changed ones."
+    )
+    data_until: AwareDatetime | None = Field(
+        None, description="The input knows everything up to this time; without it, when its oldest file was written."
     )
     max_reject_fraction: float = Field(0.05, ge=0, le=1, description="Over this share of bad lines: stop.")
     max_row_drop: float = Field(0.5, ge=0, le=1, description="Over this loss of forms since last run: stop.")

@@ -16,7 +16,7 @@ from jobs.commands.options import Lake, settings_with
 from jobs.edge.ledger import Ledger
 from jobs.edge.models import Models
 from jobs.edge.snapshot import Serving
-from jobs.edge.summary import BASELINE, Summary, reason_words, run_status, summarize
+from jobs.edge.summary import BASELINE, Summary, reason_words, recent_runs, summarize
 from jobs.edge.tables import Tables
 from jobs.settings import Settings
 
@@ -26,17 +26,13 @@ _STYLES = {"succeeded": "green", "champion": "green", "failed": "red", "refused"
 def runs(lake: Lake = None, last: Annotated[int, typer.Option(help="How many of the newest runs.")] = 20) -> None:
     """List the runs, newest last: when, what ended them, how much they read and published."""
     tables = Tables(settings_with(lake=lake).lake)
-    entries = Ledger(tables).entries()
     table = Table("run", "started (UTC)", "took", "status", "read", "rejected", "forms", "published", box=None)
-    for run_id in list(dict.fromkeys(entry.run_id for entry in entries))[-last:]:
-        steps = {entry.step: entry for entry in entries if entry.run_id == run_id}
-        counts = {name: value for entry in steps.values() for name, value in entry.counts.items()}
-        start = min(entry.started_at for entry in steps.values())
-        took = max(entry.finished_at for entry in steps.values()) - start
-        shown = [f"{counts[name]:,}" if name in counts else "" for name in ("read", "rejected", "forms", "published")]
-        status = _styled(run_status(list(steps.values())))
-        table.add_row(run_id, f"{start:%Y-%m-%d %H:%M}", f"{took.total_seconds():.0f} s", status, *shown)
-    _print(table if entries else f"No run yet in {tables.lake}: `make run` makes the first.")
+    for line in recent_runs(tables, last):
+        counts = (line.read, line.rejected, line.forms, line.published)
+        shown = ["" if count is None else f"{count:,}" for count in counts]
+        took, status = f"{line.seconds:.0f} s", _styled(line.status)
+        table.add_row(line.run_id, f"{line.started_at:%Y-%m-%d %H:%M}", took, status, *shown)
+    _print(table if table.row_count else f"No run yet in {tables.lake}: `make run` makes the first.")
     if intent := Serving(tables).unfinished_rollback():
         _print(f"[red]A rollback to {intent} was cut off: run `formcast rollback --to {intent}` again.[/red]")
 

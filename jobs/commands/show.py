@@ -14,7 +14,9 @@ from rich.table import Table
 
 from jobs.commands.options import Lake, settings_with
 from jobs.errors import MissingError
-from speed.stores.lmdb import LmdbStore, StoreError, current_folder
+from speed.errors import StoreError
+from speed.generations import Generations
+from speed.stores.lmdb import LmdbStore
 
 
 def show(
@@ -23,10 +25,11 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Show a form's published score: the rate, what made it, and when."""
-    folder = settings_with(lake=lake).lake
+    serving = Path(settings_with(lake=lake).lake) / "serving"
     try:
-        with LmdbStore(current_folder(Path(folder) / "serving")) as store:
-            score, made = store.get(form_id), store.manifest
+        made = Generations(serving).live_manifest()
+        with LmdbStore(serving / made.generation, made) as store:
+            score = store.get(form_id)
     except StoreError as error:
         raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error
     if score is None:
@@ -57,7 +60,7 @@ def rejects(
 ) -> None:
     """List refused lines: how many for each reason, then the newest lines with all their reasons."""
     from jobs.edge.tables import Tables
-    from jobs.transforms.explain import REASONS
+    from speed.reasons import REASONS
 
     tables = Tables(settings_with(lake=lake).lake)
     chosen = [f"array_has(reasons, {_quoted(reason)})"] if reason else []

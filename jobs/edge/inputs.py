@@ -7,6 +7,7 @@ import glob
 import gzip
 import zlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -20,10 +21,11 @@ _NOT_TEXT = (".parquet", ".zip", ".zst", ".xz", ".7z", ".tar", ".tgz", ".lz4", "
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file to ingest and how its lines are laid out."""
+    """A file to ingest, how its lines are laid out, and when it was last written."""
 
     path: str
     layout: Layout
+    modified: datetime
 
 
 def find_inputs(settings: Settings) -> list[InputFile]:
@@ -35,7 +37,8 @@ def find_inputs(settings: Settings) -> list[InputFile]:
     for path in _expand(settings.input):
         head = _head(path)
         if head.strip():
-            files.append(InputFile(str(path), detect_layout(head, str(path), settings.layout, settings.columns)))
+            layout = detect_layout(head, str(path), settings.layout, settings.columns)
+            files.append(InputFile(str(path), layout, datetime.fromtimestamp(path.stat().st_mtime, UTC)))
     if not files:
         raise ContractError(f"{settings.input} is empty: there is no line in it. Give the newest dump of all forms.")
     return files

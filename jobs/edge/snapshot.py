@@ -1,27 +1,52 @@
-"""Writes serving generations: built aside, verified against the table, and only then made live."""
+"""Writes serving generations: built aside, verified against the tables, and only then made live."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import lmdb
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from jobs.edge.artifacts import EXPLANATION, MANIFEST_FILE, PORTABLE
+from jobs.edge.ledger import SUCCEEDED, Ledger
+from jobs.edge.models import Models
+from jobs.edge.reports import write_whole
+from jobs.edge.score_files import (
+    Scores,
+    read_features,
+    read_scores,
+    records_of,
+    write_features,
+    write_scores,
+)
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError
-from speed.stores.lmdb import CURRENT, DATA, MANIFEST, LmdbStore, StoreError, current_folder, read_manifest
-from speed.stores.records import RECORD, Manifest, unpack
+from speed.errors import StoreError
+from speed.generations import CURRENT, MANIFEST, PAPERS, Generations, sha256
+from speed.merge import is_live
+from speed.stores.lmdb import FEATURES, SCORES, LmdbStore
+from speed.stores.realtime import FILE as REALTIME
+from speed.stores.realtime import LmdbRealtime
+from speed.stores.records import Manifest, unpack, unpack_features
 
+RUNS = "runs.json"
 SAMPLED = 1_000
+_MODEL_FILES = {PORTABLE: PORTABLE, EXPLANATION: EXPLANATION, MANIFEST_FILE: PAPERS}
+"""Files of a model's folder, and their names in a generation."""
+
+
+class _Contents(NamedTuple):
+    """What a generation is built of. packed: (form_id, packed features), in the order of the scores."""
+
+    scores: Scores
+    packed: pa.Table
+    forms_version: int
+    data_until: datetime
 
 
 class Serving:
@@ -30,91 +55,135 @@ class Serving:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self.folder = Path(tables.lake) / "serving"
+        self.generations = Generations(self.folder)
 
     def build(self, version: int) -> Manifest:
         """The generation of `predictions` as of `version`; one that stands already, whole, is taken as it is.
 
-        Raises FormcastError where what was written does not match the table; then nothing of it stays.
+        Raises FormcastError where what was written does not match the tables; then nothing of it stays.
         """
-        scores, (run_id, model_version, scored_at) = _read_scores(self._tables, version)
-        name = f"{run_id}-v{version}"
+        contents = self._contents(version)
+        name = f"{contents.scores.run_id}-v{version}"
         if (self.folder / name).is_dir():
-            self.verify(name, scores)
-            return read_manifest(self.folder / name)
+            self._verify(self.folder / name, contents)
+            return self.generations.manifest(name)
         building = self.folder / f".building-{name}"
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
-        _write_scores(building / DATA, scores)
-        manifest = Manifest(
-            generation=name,
-            run_id=run_id,
-            model_version=model_version,
-            predictions_version=version,
-            scored_at=scored_at,
-            created_at=datetime.now(UTC),
-            count=scores.num_rows,
-            sha256=_sha256(building / DATA),
-        )
-        (building / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
         try:
-            self.verify(building.name, scores)
+            manifest = self._write(building, name, version, contents)
+            self._verify(building, contents)
         except FormcastError:
             shutil.rmtree(building)
             raise
         building.rename(self.folder / name)
         return manifest
 
-    def verify(self, name: str, scores: pa.Table) -> None:
-        """Raise FormcastError where a generation's count, checksum or sampled records are not the table's."""
-        folder = self.folder / name
-        remedy = f"Delete {folder} and publish again."
+    def _contents(self, version: int) -> _Contents:
+        """The scores, and the forms that they were made of.
+
+        Which forms those were stands in the ledger; after an upkeep of the tables, which changes versions but no row,
+        the newest are meant.
+        """
+        scores = read_scores(self._tables, version)
+        entries = [entry for entry in Ledger(self._tables).entries() if entry.status == SUCCEEDED]
+        made = [entry for entry in entries if entry.versions_written.get("predictions") == version]
+        forms_version = made[-1].versions_read.get("forms") if made else None
+        if forms_version is None:
+            forms_version = self._tables.version("forms").version
+        packed = read_features(self._tables, forms_version)
+        if not packed["form_id"].equals(scores.rows["form_id"]):
+            raise FormcastError("The forms are not those of the predictions: run score again before publish.")
+        return _Contents(scores, packed, forms_version, self._data_until(scores))
+
+    def _data_until(self, scores: Scores) -> datetime:
+        """The cut-off of the last whole dump before these scores; where none was noted, all that streams is newer."""
+        rows = self._tables.query("select value, at from metrics where name = 'data_until' order by at", "metrics")
+        known = [row["value"] for row in rows if row["at"] <= scores.scored_at]
+        return datetime.fromtimestamp(known[-1] if known else 0.0, UTC)
+
+    def _write(self, building: Path, name: str, version: int, contents: _Contents) -> Manifest:
+        scores = contents.scores
+        models = Models(self._tables)
+        model = models.verified_folder(models.get(scores.model_version))
+        for source, target in _MODEL_FILES.items():
+            if (model / source).is_file():
+                shutil.copyfile(model / source, building / target)
+        write_scores(building / SCORES, scores.rows)
+        write_features(building / FEATURES, contents.packed)
+        manifest = Manifest(
+            generation=name,
+            run_id=scores.run_id,
+            model_version=scores.model_version,
+            model_uri=model.resolve().as_uri(),
+            predictions_version=version,
+            forms_version=contents.forms_version,
+            scored_at=scores.scored_at,
+            data_until=contents.data_until,
+            created_at=datetime.now(UTC),
+            count=scores.rows.num_rows,
+            files={file.name: sha256(file) for file in sorted(building.iterdir())},
+        )
+        (building / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+        return manifest
+
+    def _verify(self, folder: Path, contents: _Contents) -> None:
+        """Raise FormcastError where a generation's count, checksums or sampled records are not the tables'."""
+        rows, remedy = contents.scores.rows, f"Delete {folder} and publish again."
         try:
-            with LmdbStore(folder) as store:
-                if _sha256(folder / DATA) != store.manifest.sha256:
-                    raise FormcastError(f"The checksum of generation {name} is wrong. {remedy}")
-                if not len(store) == store.manifest.count == scores.num_rows:
-                    raise FormcastError(
-                        f"Generation {name} holds {len(store):,} scores of {scores.num_rows:,}. {remedy}"
-                    )
-                step = max(1, scores.num_rows // SAMPLED)
-                sample = scores.take(np.arange(0, scores.num_rows, step))
-                for form_id, record in zip(sample["form_id"].to_pylist(), _records(sample), strict=True):
-                    if store.get(form_id) != unpack(form_id, record):
-                        raise FormcastError(f"Generation {name} has another score for form {form_id}. {remedy}")
+            generation = self.generations.open(folder.name)
         except StoreError as error:
-            raise FormcastError(f"{error}. {remedy}") from error
+            raise FormcastError(f"{error} {remedy}") from error
+        try:
+            if generation.manifest.count != rows.num_rows:
+                held = generation.manifest.count
+                raise FormcastError(f"{folder.name} holds {held:,} scores of {rows.num_rows:,}. {remedy}")
+            at = np.arange(0, rows.num_rows, max(1, rows.num_rows // SAMPLED))
+            sample, packed = rows.take(at), contents.packed["packed"].take(at).to_pylist()
+            for form_id, record, features in zip(
+                sample["form_id"].to_pylist(), records_of(sample), packed, strict=True
+            ):
+                found = generation.store.features(form_id)
+                if generation.store.get(form_id) != unpack(form_id, record) or not np.array_equal(
+                    found if found is not None else [], unpack_features(features)
+                ):
+                    raise FormcastError(f"Generation {folder.name} has other values for form {form_id}. {remedy}")
+        finally:
+            generation.close()
 
     def swap(self, generation: str) -> None:
         """Make a generation live, atomically."""
-        pointer = self.folder / CURRENT
-        part = self.folder / f".{CURRENT}.{os.getpid()}"
-        part.write_text(f"{generation}\n", encoding="utf-8")
-        part.replace(pointer)
+        self.generations.point(CURRENT, generation)
+
+    def drop_outdated(self, manifest: Manifest) -> int:
+        """Delete streamed scores that the generation knows better; how many. Call it when the generation is live."""
+        if not (self.folder / REALTIME).is_file():
+            return 0
+        realtime = LmdbRealtime(self.folder)
+        try:
+            with LmdbStore(self.folder / manifest.generation, manifest) as store:
+                return realtime.prune(lambda entry: is_live(entry, store.get(entry.form_id), manifest.data_until))
+        finally:
+            realtime.close()
 
     def live(self) -> Manifest | None:
-        """What is live, or None before the first publish."""
+        """What is current, or None before the first publish."""
         try:
-            return read_manifest(current_folder(self.folder))
-        except (StoreError, OSError):
-            return None
-
-    def of_run(self, run_id: str) -> Manifest | None:
-        """The newest generation that a run published, if it is still kept."""
-        kept = [manifest for manifest in self.kept() if manifest.run_id == run_id]
-        return kept[0] if kept else None
-
-    def kept(self) -> list[Manifest]:
-        """Every generation on disk, newest first."""
-        manifests = [read_manifest(path.parent) for path in self.folder.glob(f"[!.]*/{MANIFEST}")]
-        return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
-
-    def any_form_id(self) -> str | None:
-        """A form that the live generation knows: an example to try."""
-        try:
-            with LmdbStore(current_folder(self.folder)) as store:
-                return store.first_id()
+            return self.generations.manifest(self.generations.current_name())
         except StoreError:
             return None
+
+    def any_form_id(self) -> str | None:
+        """A form that the current generation knows: an example to try."""
+        live = self.live()
+        if live is None:
+            return None
+        with LmdbStore(self.folder / live.generation, live) as store:
+            return store.first_id()
+
+    def write_runs(self, runs: Sequence[msgspec.Struct]) -> None:
+        """Leave the last runs, as JSON, where the API looks for them."""
+        write_whole(self.folder / RUNS, msgspec.json.encode(runs).decode())
 
     @property
     def rollback_intent(self) -> Path:
@@ -125,60 +194,10 @@ class Serving:
         return self.rollback_intent.read_text(encoding="utf-8") if self.rollback_intent.is_file() else None
 
     def prune(self, keep: int) -> list[str]:
-        """Delete all but the newest `keep` generations; the live one always stays."""
+        """Delete all but the newest `keep` generations; the current one and a pinned one always stay."""
         live = self.live()
-        old = [m.generation for m in self.kept()[keep:] if live is None or m.generation != live.generation]
+        in_use = {live.generation if live else None, self.generations.pinned()}
+        old = [m.generation for m in self.generations.all()[keep:] if m.generation not in in_use]
         for name in old:
             shutil.rmtree(self.folder / name)
         return old
-
-
-def _read_scores(tables: Tables, version: int) -> tuple[pa.Table, tuple[str, str, datetime]]:
-    """The scores (form_id and the columns of RECORD), and the run, model and time that made them.
-
-    Raises FormcastError where the table is empty or mixes runs.
-    """
-    made_by = {name: set[Any]() for name in ("run_id", "model_version", "scored_at")}
-    batches = []
-    for batch in tables.delta("predictions", version).to_pyarrow_dataset().to_batches():
-        # The same three values stand in every row: they are checked and let go, not held ten million times.
-        for name, values in made_by.items():
-            values.update(pc.unique(batch[name]).to_pylist())
-        batches.append(batch.select(["form_id", *(RECORD.names or ())]))
-    if any(len(values) != 1 for values in made_by.values()):
-        raise FormcastError("The table predictions is empty or mixes runs: run score again before publish.")
-    run_id, model_version, scored_at = (values.pop() for values in made_by.values())
-    return pa.Table.from_batches(batches), (run_id, model_version, scored_at)
-
-
-def _write_scores(file: Path, scores: pa.Table) -> None:
-    """Write records in key order, which lets LMDB append: no page is split, none half empty."""
-    ordered = scores.take(pc.sort_indices(scores["form_id"]))
-    key_bytes = pc.sum(pc.binary_length(ordered["form_id"])).as_py()
-    # The map is address space, not disk: far more than pages and their headers can need.
-    size = 4 * (key_bytes + ordered.num_rows * (RECORD.itemsize + 32)) + (64 << 20)
-    with lmdb.open(str(file), subdir=False, map_size=size, lock=False, sync=False, writemap=False) as env:
-        with env.begin(write=True) as transaction, transaction.cursor() as cursor:
-            pairs = zip(_keys(ordered), _records(ordered), strict=True)
-            _, added = cursor.putmulti(pairs, append=True, overwrite=False)
-        if added != ordered.num_rows:
-            raise FormcastError(f"Of {ordered.num_rows:,} scores {added:,} have a form id of their own: score again.")
-        env.sync(True)
-
-
-def _keys(scores: pa.Table) -> Iterator[bytes]:
-    for batch in scores.select(["form_id"]).to_batches(max_chunksize=100_000):
-        yield from batch["form_id"].cast(pa.binary()).to_pylist()
-
-
-def _records(scores: pa.Table) -> Iterator[bytes]:
-    records = np.empty(scores.num_rows, RECORD)
-    for name in RECORD.names or ():
-        records[name] = scores[name].to_numpy()  # a null becomes NaN
-    packed, width = records.tobytes(), RECORD.itemsize
-    return (packed[at : at + width] for at in range(0, len(packed), width))
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from jobs.edge.snapshot import Serving
 from jobs.edge.tables import Tables
 from jobs.errors import MissingError
 from jobs.model.gate import BASELINE
-from jobs.transforms.explain import REASONS
+from speed.reasons import REASONS
 
 
 class StepLine(msgspec.Struct, frozen=True):
@@ -34,6 +35,19 @@ class CandidateLine(msgspec.Struct, frozen=True):
     gain: float
     state: str
     reason: str
+
+
+class RunLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in a list of them. Counts are None where the run did not come so far."""
+
+    run_id: str
+    started_at: datetime
+    seconds: float
+    status: str
+    read: int | None
+    rejected: int | None
+    forms: int | None
+    published: int | None
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +97,26 @@ def summarize(tables: Tables, run_id: str) -> Summary:
         generation=live.generation if live else None,
         steps=[StepLine(e.step, e.status, e.seconds, e.message) for e in last.values()],
         seconds=(max(e.finished_at for e in entries) - min(e.started_at for e in entries)).total_seconds(),
+    )
+
+
+def recent_runs(tables: Tables, last: int) -> list[RunLine]:
+    """The newest runs, newest last."""
+    entries = Ledger(tables).entries()
+    names = list(dict.fromkeys(entry.run_id for entry in entries))[-last:]
+    return [_run_line([entry for entry in entries if entry.run_id == name]) for name in names]
+
+
+def _run_line(entries: list[Entry]) -> RunLine:
+    steps = {entry.step: entry for entry in entries}
+    counts = {name: value for entry in steps.values() for name, value in entry.counts.items()}
+    start = min(entry.started_at for entry in steps.values())
+    return RunLine(
+        run_id=entries[0].run_id,
+        started_at=start,
+        seconds=(max(entry.finished_at for entry in steps.values()) - start).total_seconds(),
+        status=run_status(list(steps.values())),
+        **{name: counts.get(name) for name in ("read", "rejected", "forms", "published")},
     )
 
 

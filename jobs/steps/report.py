@@ -6,21 +6,26 @@ from jinja2 import TemplateError
 
 from jobs.edge.context import StepContext, StepResult
 from jobs.edge.reports import Reports
+from jobs.edge.summary import recent_runs
 from jobs.errors import FormcastError
 from jobs.report.facts import gather, newest_run
 from jobs.report.page import render
+
+SHOWN_RUNS = 10
 
 
 def report(context: StepContext) -> StepResult:
     """Reads what the steps before have left; writes reports/<run>.html and, for the newest run, reports/latest.html.
 
-    What is missing is noted in the page and in the message. Raises FormcastError where no page can be written.
+    The last runs are left as JSON where the API looks for them. What is missing is noted in the page and in the
+    message. Raises FormcastError where no page can be written.
     """
     facts = gather(context.tables, context.run_id)
     try:
         page = render(facts)
         newest = newest_run(context.tables) == context.run_id
         path = Reports(context.tables).write(context.run_id, page, newest=newest)
+        context.serving.write_runs(recent_runs(context.tables, SHOWN_RUNS))
     except (OSError, TemplateError) as error:
         raise FormcastError(
             f"Only the report is missing ({error}); the predictions are live. When that is mended, "

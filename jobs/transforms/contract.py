@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from jobs.errors import ContractError
-from jobs.transforms.explain import REASONS
 from jobs.transforms.layout import Layout
+from speed.reasons import REASONS
 
 
 def check_contract(

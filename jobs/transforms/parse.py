@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from jobs.transforms.explain import ParsedLine, explain_line
+from jobs.transforms.explain import explain_line
 from jobs.transforms.layout import Layout
 from speed.contract import COUNT_PATTERN, FEATURE_PATTERN, FEATURES, FORM_ID_PATTERN
+from speed.reasons import Form
 
 # Of `forms`, the columns that a line itself says.
 PARSED = pa.schema(
@@ -53,11 +54,11 @@ def parse_lines(lines: pa.Array, layout: Layout) -> ParsedBatch:
 
     rest_at = positions.filter(pc.invert(is_clean))
     told = [explain_line(line, layout) for line in lines.filter(pc.invert(is_clean)).to_pylist()]
-    is_line = pa.array([isinstance(result, ParsedLine) for result in told], pa.bool_())
-    rescued = _rows([result for result in told if isinstance(result, ParsedLine)])
+    is_line = pa.array([isinstance(result, Form) for result in told], pa.bool_())
+    rescued = _rows([result for result in told if isinstance(result, Form)])
 
     reasons = [["submissions_exceed_views"]] * len(exceeding_at)
-    reasons += [result for result in told if not isinstance(result, ParsedLine)]
+    reasons += [result for result in told if not isinstance(result, Form)]
     return ParsedBatch(
         accepted=pa.concat_tables([clean.filter(in_order), rescued]),
         accepted_at=pa.concat_arrays([clean_at.filter(in_order), rest_at.filter(is_line)]),
@@ -120,7 +121,7 @@ def _read_csv(text: bytes, names: tuple[str, ...]) -> pa.Table:
     )
 
 
-def _rows(parsed: list[ParsedLine]) -> pa.Table:
+def _rows(parsed: list[Form]) -> pa.Table:
     columns = [
         [line.form_id for line in parsed],
         [line.views for line in parsed],

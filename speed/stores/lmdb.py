@@ -1,51 +1,61 @@
-"""The local score store: one read-only LMDB environment a generation, `serving/CURRENT` naming the live one."""
+"""The local score store: one read-only LMDB environment a generation, one beside it with the forms' features."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 import lmdb
-import msgspec
 
-from speed.stores.records import Manifest, Score, unpack
+from speed.errors import StoreError
+from speed.stores.records import Features, Manifest, Score, unpack, unpack_features
 
-CURRENT = "CURRENT"
-MANIFEST = "manifest.json"
-DATA = "scores.mdb"
-
-
-class StoreError(Exception):
-    """There is no generation to answer from, or it cannot be read."""
+SCORES, FEATURES = "scores.mdb", "features.mdb"
 
 
 class LmdbStore:
-    """One generation, open for look-ups. Use as a context manager or call `close`."""
+    """One generation, open for look-ups by many threads. Use as a context manager or call `close`."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises StoreError where `folder` holds no generation."""
-        try:
-            self.manifest = read_manifest(folder)
-            self._env = lmdb.open(str(folder / DATA), subdir=False, readonly=True, lock=False)
-        except (OSError, lmdb.Error, msgspec.DecodeError) as error:
-            raise StoreError(f"{folder} holds no readable generation: {error}") from error
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        """Raises StoreError where `folder` holds no scores."""
+        self.manifest = manifest
+        self._folder = folder
+        self._scores = _opened(folder / SCORES)
+        self._features: lmdb.Environment | None = None
 
     def get(self, form_id: str) -> Score | None:
         """The score of a form, or None for one that this generation does not know."""
-        with self._env.begin(buffers=True) as transaction:
+        with self._scores.begin(buffers=True) as transaction:
             record = transaction.get(form_id.encode())
-            return unpack(form_id, bytes(record)) if record is not None else None
+            return unpack(form_id, record) if record is not None else None
+
+    def get_many(self, form_ids: Sequence[str]) -> dict[str, Score]:
+        """The scores of those forms that this generation knows."""
+        with self._scores.begin(buffers=True) as transaction:
+            found = ((form_id, transaction.get(form_id.encode())) for form_id in form_ids)
+            return {form_id: unpack(form_id, record) for form_id, record in found if record is not None}
+
+    def features(self, form_id: str) -> Features | None:
+        """(47,) features that the form was scored with, or None for one that this generation does not know."""
+        if self._features is None:  # few ask: the file is opened for the first who does
+            self._features = _opened(self._folder / FEATURES)
+        with self._features.begin() as transaction:
+            packed = transaction.get(form_id.encode())
+        return unpack_features(packed) if packed is not None else None
 
     def first_id(self) -> str | None:
         """The first form id in key order, or None in an empty store."""
-        with self._env.begin() as transaction, transaction.cursor() as cursor:
+        with self._scores.begin() as transaction, transaction.cursor() as cursor:
             return cursor.key().decode() if cursor.first() else None
 
     def __len__(self) -> int:
-        return int(self._env.stat()["entries"])
+        return int(self._scores.stat()["entries"])
 
     def close(self) -> None:
-        self._env.close()
+        for env in (self._scores, self._features):
+            if env is not None:
+                env.close()
 
     def __enter__(self) -> LmdbStore:
         return self
@@ -56,13 +66,9 @@ class LmdbStore:
         self.close()
 
 
-def read_manifest(folder: Path) -> Manifest:
-    return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-
-
-def current_folder(serving: Path) -> Path:
-    """Folder of the live generation. Raises StoreError before the first publish."""
-    pointer = serving / CURRENT
-    if not pointer.is_file():
-        raise StoreError(f"Nothing is published yet below {serving}.")
-    return serving / pointer.read_text(encoding="utf-8").strip()
+def _opened(file: Path) -> lmdb.Environment:
+    try:
+        # Random look-ups: reading pages ahead would fill the memory with neighbours that nobody asked for.
+        return lmdb.open(str(file), subdir=False, readonly=True, lock=False, readahead=False)
+    except (OSError, lmdb.Error) as error:
+        raise StoreError(f"{file} holds no readable scores: {error}.") from error

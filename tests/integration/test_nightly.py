@@ -17,7 +17,7 @@ from jobs.edge.tables import Tables
 from jobs.runner import run_step
 from jobs.settings import ROOT
 from jobs.steps import load_step
-from speed.stores.lmdb import LmdbStore, current_folder
+from speed.generations import Generations
 
 SAMPLE = ROOT / "data" / "sample.csv"
 CLEAN = re.compile(r"[^,]+,[0-9]{1,18},[0-9]{1,18},[0-9.]+(-[0-9.]+){46}")
@@ -60,7 +60,8 @@ def test_a_night_publishes_every_good_form_once(night: tuple[Path, dict[str, obj
     ).fetchall()
     views = sum(views for views, _ in best.values())
     assert found == [(len(best), len(best), views, True, True, ["night"], 1, True)]
-    with LmdbStore(current_folder(lake / "serving")) as store:
+    generations = Generations(lake / "serving")
+    with generations.open(generations.live_name()).store as store:
         rates = dict(zip(predictions["form_id"].to_pylist(), predictions["predicted_rate"].to_pylist(), strict=True))
         assert {form_id: store.get(form_id).predicted_rate for form_id in best} == rates  # type: ignore[union-attr]
     assert "Traceback" not in screen and "WARN" not in screen

@@ -22,9 +22,10 @@ from jobs.errors import ContractError, FormcastError, MissingError
 from jobs.runner import run_step
 from jobs.steps.prepare import prepare
 from jobs.steps.replay import replay
-from jobs.transforms.explain import ParsedLine, explain_line
+from jobs.transforms.explain import explain_line
 from jobs.transforms.layout import WIDE_COLUMNS, Layout
 from speed.contract import FEATURES, N_FEATURES
+from speed.reasons import Form
 
 pytestmark = pytest.mark.usefixtures("spark")
 NewContext = Callable[..., StepContext]
@@ -49,11 +50,11 @@ def rows(lake: str, table: str, *without: str) -> list[dict[str, Any]]:
 
 def oracle(lines: list[bytes], layout: Layout) -> tuple[list[dict[str, Any]], int, int]:
     """Forms, rejected and duplicates by one loop over the lines: of a form's lines the one with most views."""
-    best: dict[str, ParsedLine] = {}
+    best: dict[str, Form] = {}
     rejected = duplicates = 0
     for raw in lines:
         parsed = explain_line(raw, layout)
-        if not isinstance(parsed, ParsedLine):
+        if not isinstance(parsed, Form):
             rejected += 1
             continue
         duplicates += parsed.form_id in best

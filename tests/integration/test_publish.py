@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from generations import small_model
 
+from jobs.edge.artifacts import MANIFEST_FILE
 from jobs.edge.context import StepContext, StepResult
 from jobs.edge.ledger import Entry
 from jobs.edge.models import ARCHIVED, CHAMPION, ModelVersion
@@ -22,7 +26,9 @@ from jobs.schemas import FORMS, PREDICTIONS
 from jobs.steps.publish import publish
 from jobs.steps.rollback import rollback
 from speed.contract import FEATURES
-from speed.stores.lmdb import LmdbStore, current_folder
+from speed.generations import PAPERS, Generations
+from speed.stores.realtime import LmdbRealtime
+from speed.stores.records import Entry as RealtimeEntry
 from speed.stores.records import Score
 
 NewContext = Callable[..., StepContext]
@@ -41,6 +47,7 @@ def night(new: NewContext, run_id: str, ids: list[str] = IDS) -> Entry:
     forms = [
         {"form_id": id_, "views": at, "submissions": 0, "completion_rate": 0.0 if at else None, "run_id": run_id}
         | dict.fromkeys(FEATURES, 0.0)
+        | {"feat_03": float(at)}
         | {"ingested_at": NOW}
         for at, id_ in enumerate(ids)
     ]
@@ -53,16 +60,23 @@ def night(new: NewContext, run_id: str, ids: list[str] = IDS) -> Entry:
     for name, rows, schema in (("forms", forms, FORMS), ("predictions", predictions, PREDICTIONS)):
         tables.create(name)
         write_deltalake(tables.path(name), pa.Table.from_pylist(rows, schema=schema), mode="overwrite")
-    empty = {"params": {}, "metrics": {"mae": 0.1}, "data_version": 0, "artifact_uri": "", "artifact_sha256": ""}
-    model = ModelVersion(f"m-{run_id}", run_id, "gbt", **empty, state="candidate", reason="", created_at=NOW)
+    staged = Path(context.settings.lake) / "staged"
+    staged.mkdir()
+    for file, content in small_model(f"m-{run_id}").items():
+        (staged / {PAPERS: MANIFEST_FILE}.get(file, file)).write_bytes(content)
+    uri, digest = context.models.publish_artifact(f"m-{run_id}", staged)
+    facts = {"params": {}, "metrics": {"mae": 0.1}, "data_version": 0, "artifact_uri": uri, "artifact_sha256": digest}
+    model = ModelVersion(f"m-{run_id}", run_id, "linear", **facts, state="candidate", reason="", created_at=NOW)
     context.models.save([model])
     context.models.promote(model.version, "better")
-    run_step(lambda _: StepResult(wrote=[tables.version("predictions")]), "score", run_id, context.settings)
+    scored = StepResult(read=[tables.version("forms")], wrote=[tables.version("predictions")])
+    run_step(lambda _: scored, "score", run_id, context.settings)
     return run_step(publish, "publish", run_id, context.settings)
 
 
 def live(lake: str) -> dict[str, Score | None]:
-    with LmdbStore(current_folder(Path(lake) / "serving")) as store:
+    generations = Generations(Path(lake) / "serving")
+    with generations.open(generations.live_name()).store as store:
         return {form_id: store.get(form_id) for form_id in [*IDS, "unknown"]}
 
 
@@ -110,7 +124,7 @@ def test_old_generations_go_and_the_live_one_stays(new_context: NewContext, lake
     for run_id in ("r1", "r2", "r3", "r4", "r5"):
         night(new_context, run_id)
 
-    kept = {manifest.run_id for manifest in Serving(Tables(lake)).kept()}
+    kept = {manifest.run_id for manifest in Serving(Tables(lake)).generations.all()}
     assert kept == {"r3", "r4", "r5"}
 
 
@@ -151,3 +165,61 @@ def test_a_rollback_that_fails_half_way_changes_nothing(
 
     assert (live(lake), predicted(lake), context.models.champion()) == before
     assert context.serving.unfinished_rollback() is None
+
+
+def test_a_generation_holds_all_that_answers_need(new_context: NewContext, lake: str) -> None:
+    night(new_context, "r1")
+
+    with closing(Generations(Path(lake) / "serving").open("r1-v1")) as generation:
+        wanted = np.zeros(len(FEATURES))
+        wanted[2] = 3.0
+        np.testing.assert_array_equal(generation.store.features(IDS[3]), wanted)
+        assert generation.store.features("unknown") is None
+        assert generation.scorer.score_one(wanted)[0] == pytest.approx(0.2 + 0.01 * 3)
+        assert generation.explainer.explain(wanted).contributions[2] == pytest.approx(0.03)
+        assert generation.papers["version"] == generation.manifest.model_version == "m-r1"
+
+
+def test_what_was_streamed_before_the_dump_goes_and_what_came_later_stays(new_context: NewContext, lake: str) -> None:
+    """The dump knows all until NOW. A form with more views than in the dump is newer, whatever the clock says."""
+    context = new_context("prepare", "r1")
+    context.tables.append("metrics", [metric("data_until", NOW.timestamp())])
+    early, late = NOW - timedelta(minutes=5), NOW + timedelta(minutes=5)
+    streamed = {  # of IDS[n], the dump says n views
+        IDS[1]: (early, 1, False),
+        IDS[2]: (late, 2, True),
+        IDS[3]: (early, 4, True),
+        IDS[4]: (late, 3, False),
+        "new": (late, 0, True),
+        "gone": (early, 9, False),
+    }
+    with closing(LmdbRealtime(context.serving.folder)) as realtime:
+        realtime.put(entry(form_id, at, views) for form_id, (at, views, _) in streamed.items())
+
+    published = night(new_context, "r1")
+
+    with closing(LmdbRealtime(context.serving.folder)) as realtime:
+        left = set(realtime.get_many(list(streamed)))
+    assert left == {form_id for form_id, (*_, stays) in streamed.items() if stays}
+    assert published.counts["streamed_dropped"] == 3
+
+
+def metric(name: str, value: float) -> dict[str, object]:
+    return {"run_id": "r1", "name": name, "slice": "", "value": value, "at": NOW - timedelta(hours=1)}
+
+
+def entry(form_id: str, observed_at: datetime, views: int) -> RealtimeEntry:
+    return RealtimeEntry(
+        form_id=form_id,
+        event_id="e",
+        observed_at=observed_at,
+        scored_at=observed_at,
+        predicted_rate=0.5,
+        lower=None,
+        upper=None,
+        completion_rate=None,
+        views=views,
+        model_version="m",
+        generation="g",
+        features=b"",
+    )

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.transforms.explain import REASONS, ParsedLine, explain_line
+from jobs.transforms.explain import explain_line
 from jobs.transforms.layout import PACKED_COLUMNS, WIDE_COLUMNS, Layout
 from jobs.transforms.parse import parse_lines, with_completion_rate
 from speed.contract import FEATURES, N_FEATURES
+from speed.reasons import REASONS, Form
 
 PACKED, WIDE = Layout(PACKED_COLUMNS), Layout(WIDE_COLUMNS)
 ONES = "-".join(["1.0"] * N_FEATURES)
@@ -110,7 +111,7 @@ def test_explain_line_names_every_reason(line: str, reasons: list[str]) -> None:
 def test_explain_line_takes_what_clean_lines_may_wear() -> None:
     bare = explain_line(f"id-1,1,5,{ONES}".encode(), PACKED)
 
-    assert isinstance(bare, ParsedLine)
+    assert isinstance(bare, Form)
     for dressed in (f"(id-1,1,5,{ONES})\r", f"\ufeffid-1, 1, 5, {ONES}", f"(id-1, 1, 5, {ONES})"):
         assert explain_line(dressed.encode(), PACKED) == bare
 

@@ -1,0 +1,94 @@
+"""The files of scores that a generation holds: read from the tables, packed, and written as LMDB environments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lmdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.edge.tables import Tables
+from jobs.errors import FormcastError
+from jobs.transforms.predictions import features_of
+from speed.contract import FEATURES
+from speed.stores.records import RECORD, pack_features
+
+PACKED = pa.schema([("form_id", pa.string()), ("packed", pa.binary())])
+
+
+class Scores(NamedTuple):
+    """What `predictions` says. rows: form_id and the columns of RECORD; the rest is the same for every row."""
+
+    rows: pa.Table
+    run_id: str
+    model_version: str
+    scored_at: datetime
+
+
+def read_scores(tables: Tables, version: int) -> Scores:
+    """The predictions as of `version`, in order of form_id. Raises FormcastError where none are, or of two runs."""
+    made_by = {name: set[Any]() for name in ("run_id", "model_version", "scored_at")}
+    batches = []
+    for batch in tables.delta("predictions", version).to_pyarrow_dataset().to_batches():
+        # The same three values stand in every row: they are checked and let go, not held ten million times.
+        for name, values in made_by.items():
+            values.update(pc.unique(batch[name]).to_pylist())
+        batches.append(batch.select(["form_id", *(RECORD.names or ())]))
+    if any(len(values) != 1 for values in made_by.values()):
+        raise FormcastError("The table predictions is empty or mixes runs: run score again before publish.")
+    return Scores(pa.Table.from_batches(batches).sort_by("form_id"), *(values.pop() for values in made_by.values()))
+
+
+def read_features(tables: Tables, version: int) -> pa.Table:
+    """Columns PACKED of the forms as of `version`, in order of form_id. Packed row by row as read: forms are many."""
+    dataset = tables.delta("forms", version).to_pyarrow_dataset()
+    batches = [
+        pa.record_batch([batch["form_id"], pa.array(pack_features(features_of(batch)), pa.binary())], schema=PACKED)
+        for batch in dataset.to_batches(columns=["form_id", *FEATURES])
+        if batch.num_rows
+    ]
+    return pa.Table.from_batches(batches, PACKED).sort_by("form_id")
+
+
+def write_scores(file: Path, scores: pa.Table) -> None:
+    """scores: as `read_scores` gives them."""
+    _write(file, scores["form_id"], records_of(scores), scores.num_rows * RECORD.itemsize)
+
+
+def write_features(file: Path, packed: pa.Table) -> None:
+    """packed: as `read_features` gives them."""
+    values = (value for batch in packed.to_batches(max_chunksize=100_000) for value in batch["packed"].to_pylist())
+    _write(file, packed["form_id"], values, pc.sum(pc.binary_length(packed["packed"])).as_py() or 0)
+
+
+def records_of(scores: pa.Table) -> Iterator[bytes]:
+    """Each row as a RECORD."""
+    records = np.empty(scores.num_rows, RECORD)
+    for name in RECORD.names or ():
+        records[name] = scores[name].to_numpy()  # a null becomes NaN
+    packed, width = records.tobytes(), RECORD.itemsize
+    return (packed[at : at + width] for at in range(0, len(packed), width))
+
+
+def _write(file: Path, form_ids: pa.ChunkedArray, values: Iterable[bytes], value_bytes: int) -> None:
+    """Write in key order, which lets LMDB append: no page is split, none half empty."""
+    key_bytes = pc.sum(pc.binary_length(form_ids)).as_py() or 0
+    # The map is address space, not disk: far more than pages and their headers can need.
+    size = 4 * (key_bytes + value_bytes + len(form_ids) * 32) + (64 << 20)
+    with lmdb.open(str(file), subdir=False, map_size=size, lock=False, sync=False, writemap=False) as env:
+        with env.begin(write=True) as transaction, transaction.cursor() as cursor:
+            _, added = cursor.putmulti(zip(_keys(form_ids), values, strict=True), append=True, overwrite=False)
+        if added != len(form_ids):
+            raise FormcastError(f"Of {len(form_ids):,} scores {added:,} have a form id of their own: score again.")
+        env.sync(True)
+
+
+def _keys(form_ids: pa.ChunkedArray) -> Iterator[bytes]:
+    for chunk in form_ids.chunks:
+        for start in range(0, len(chunk), 100_000):
+            yield from chunk.slice(start, 100_000).cast(pa.binary()).to_pylist()

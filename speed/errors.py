@@ -1,0 +1,21 @@
+"""Errors of the speed layer: each is one plain sentence."""
+
+
+class SpeedError(Exception):
+    """Something that a person must mend; the sentence says what, where, and what to do."""
+
+
+class StoreError(SpeedError):
+    """There is no generation to answer from, or it cannot be read."""
+
+
+class ThrottledError(SpeedError):
+    """A store takes no more requests for now: try again later."""
+
+
+class VectorError(ValueError):
+    """A vector that is not 47 non-negative decimals. position: of the first bad value, from 1; None for the whole."""
+
+    def __init__(self, sentence: str, position: int | None = None) -> None:
+        super().__init__(sentence)
+        self.position = position

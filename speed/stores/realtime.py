@@ -1,0 +1,73 @@
+"""Streamed scores on one machine: a LMDB environment that stream and worker write and every API process reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import lmdb
+import msgspec
+
+from speed.errors import StoreError
+from speed.merge import is_newer
+from speed.stores.records import Entry
+
+FILE = "realtime.mdb"
+# Address space, not disk: room for tens of millions of entries.
+MAP_BYTES = 16 << 30
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Entry).decode
+
+
+class LmdbRealtime:
+    """The streamed scores below a serving folder. LMDB lets one process write at a time and never blocks readers."""
+
+    def __init__(self, serving: Path) -> None:
+        """Raises StoreError where the file cannot be opened or made."""
+        try:
+            serving.mkdir(parents=True, exist_ok=True)
+            self._env = lmdb.open(str(serving / FILE), subdir=False, map_size=MAP_BYTES, readahead=False)
+        except (OSError, lmdb.Error) as error:
+            raise StoreError(f"Streamed scores in {serving / FILE} cannot be opened: {error}.") from error
+
+    def get(self, form_id: str) -> Entry | None:
+        with self._env.begin() as transaction:
+            found = transaction.get(form_id.encode())
+        return _decode(found) if found is not None else None
+
+    def get_many(self, form_ids: Sequence[str]) -> dict[str, Entry]:
+        with self._env.begin() as transaction:
+            found = ((form_id, transaction.get(form_id.encode())) for form_id in form_ids)
+            return {form_id: _decode(entry) for form_id, entry in found if entry is not None}
+
+    def put(self, entries: Iterable[Entry]) -> int:
+        """Store each entry unless one of as new or newer data is there; how many were stored. Idempotent."""
+        stored = 0
+        with self._env.begin(write=True) as transaction:
+            for entry in entries:
+                key = entry.form_id.encode()
+                present = transaction.get(key)
+                if is_newer(entry, _decode(present) if present is not None else None):
+                    transaction.put(key, _encode(entry))
+                    stored += 1
+        return stored
+
+    def prune(self, is_live: Callable[[Entry], bool]) -> int:
+        """Delete the entries that are not live (speed.merge.is_live); how many."""
+        deleted = 0
+        with self._env.begin(write=True) as transaction, transaction.cursor() as cursor:
+            more = cursor.first()
+            while more:
+                if is_live(_decode(cursor.value())):
+                    more = cursor.next()
+                else:
+                    more = cursor.delete() and bool(cursor.key())
+                    deleted += 1
+        return deleted
+
+    def __len__(self) -> int:
+        return int(self._env.stat()["entries"])
+
+    def close(self) -> None:
+        self._env.close()

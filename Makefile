@@ -14,7 +14,7 @@ LARGE  ?= 0
 UV     ?= uv
 
 # Values reach the commands through the environment: no blank or quote in a path can be misread by a shell.
-export INPUT LAKE COLUMNS LAYOUT MODE MAX_REJECT_FRACTION MAX_ROW_DROP BUDGET SUMMARY RUN_ID PORT ROWS LARGE FAMILIES
+export INPUT LAKE COLUMNS LAYOUT MODE DATA_UNTIL MAX_REJECT_FRACTION MAX_ROW_DROP BUDGET SUMMARY RUN_ID PORT ROWS LARGE FAMILIES
 
 .PHONY: help setup run test extras test-extras airflow bench bench-models bench-scorer lock clean
 
@@ -28,6 +28,7 @@ run: setup ## the whole nightly DAG in Airflow [INPUT= LAKE= COLUMNS= LAYOUT= MO
 	args=(--input "$$INPUT" --lake "$$LAKE"); \
 	add() { if [[ -n "$$2" ]]; then args+=("$$1" "$$2"); fi; }; \
 	add --columns "$${COLUMNS:-}"; add --layout "$${LAYOUT:-}"; add --mode "$${MODE:-}"; \
+	add --data-until "$${DATA_UNTIL:-}"; \
 	add --max-reject-fraction "$${MAX_REJECT_FRACTION:-}"; add --max-row-drop "$${MAX_ROW_DROP:-}"; \
 	add --budget "$${BUDGET:-}"; add --summary "$${SUMMARY:-}"; add --run-id "$${RUN_ID:-}"; \
 	exec .venv/bin/formcast nightly "$${args[@]}"

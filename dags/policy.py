@@ -107,6 +107,16 @@ INPUT_PARAMS: dict[str, Param] = {
         title="Mode",
         description="full: the input is all forms there are; increment: new and changed ones. Empty: as configured.",
     ),
+    "data_until": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="Data until",
+        description=(
+            "The input knows everything up to this time: a form streamed later stays in front of its score. "
+            "Empty: when the oldest file of the input was written."
+        ),
+    ),
     "max_reject_fraction": Param(
         None,
         type=["null", "number"],

@@ -101,7 +101,17 @@ class LocalStep(BaseOperator):
 
 ENGINES: dict[str, Callable[..., BaseOperator]] = {"local": LocalStep}
 
-_GIVEN = ("lake", "input", "columns", "layout", "mode", "max_reject_fraction", "max_row_drop", "search_budget")
+_GIVEN = (
+    "lake",
+    "input",
+    "columns",
+    "layout",
+    "mode",
+    "data_until",
+    "max_reject_fraction",
+    "max_row_drop",
+    "search_budget",
+)
 
 
 def spark_task(

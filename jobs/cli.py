@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ import typer
 from jobs.commands.explain import explain
 from jobs.commands.nightly import nightly
 from jobs.commands.options import Lake, RunId, settings_with
+from jobs.commands.pin import generations, pin, unpin
 from jobs.commands.repair import maintain, replay, rollback
 from jobs.commands.report import report
 from jobs.commands.runs import models, run, runs
@@ -40,7 +42,11 @@ def step(
     typer.echo(entry.message)
 
 
-for command in (nightly, runs, run, report, show, explain, rejects, models, replay, rollback, maintain, sample):
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(nightly, runs, run, report, show, explain, rejects, models),
+    *(generations, pin, unpin, rollback, replay, maintain, sample),
+)
+for command in COMMANDS:
     app.command()(command)
 
 

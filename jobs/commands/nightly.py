@@ -22,7 +22,10 @@ from jobs.errors import FormcastError, UsageError
 from jobs.settings import ROOT, Settings
 
 DAG_ID = "nightly_retrain"
-PARAMS = {"input", "lake", "columns", "layout", "mode", "max_reject_fraction", "max_row_drop", "search_budget"}
+PARAMS = {
+    *("input", "lake", "columns", "layout", "mode", "data_until"),
+    *("max_reject_fraction", "max_row_drop", "search_budget"),
+}
 LOOK_SECONDS = 0.2
 INTERRUPTED = 130
 
@@ -35,6 +38,9 @@ def nightly(  # noqa: PLR0917  (options, which typer passes by name)
     columns: Annotated[Text, typer.Option(help="Order of the columns: form_id,views,submissions,features.")] = None,
     layout: Annotated[Literal["auto", "packed", "wide"] | None, typer.Option(help="How a line is laid out.")] = None,
     mode: Annotated[Literal["full", "increment"] | None, typer.Option(help="All forms, or changes.")] = None,
+    data_until: Annotated[
+        Text, typer.Option(help="The input knows all up to this time (2026-11-24T01:30Z); else when it was written.")
+    ] = None,
     max_reject_fraction: Annotated[float | None, typer.Option(help="Over this share of bad lines: stop.")] = None,
     max_row_drop: Annotated[float | None, typer.Option(help="Over this loss of forms since last run: stop.")] = None,
     budget: Annotated[Text, typer.Option(help="Time to search for parameters: 90s, 10m or 1h.")] = None,
@@ -49,6 +55,7 @@ def nightly(  # noqa: PLR0917  (options, which typer passes by name)
             columns=columns,
             layout=layout,
             mode=mode,
+            data_until=data_until,
             max_reject_fraction=max_reject_fraction,
             max_row_drop=max_row_drop,
             search_budget=budget,
@@ -71,7 +78,7 @@ def _run(settings: Settings, run_id: str) -> None:
 
     folder = Path(settings.logs) / run_id
     forget_unfinished(folder)
-    params = settings.model_dump(include=PARAMS)
+    params = settings.model_dump(mode="json", include=PARAMS)
     env = {"FORMCAST_LOGS": settings.logs, "FORMCAST_RETRIES": os.environ.get("FORMCAST_RETRIES", "0")}
     run = DagRun(ROOT, folder / "airflow.log", env)
     console = Console(stderr=True)

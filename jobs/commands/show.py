@@ -16,7 +16,10 @@ from jobs.commands.options import Lake, settings_with
 from jobs.errors import MissingError
 from speed.errors import StoreError
 from speed.generations import Generations
+from speed.merge import is_live
 from speed.stores.lmdb import LmdbStore
+from speed.stores.realtime import streamed_entry
+from speed.stores.records import Entry, Manifest, Score
 
 
 def show(
@@ -24,32 +27,43 @@ def show(
     lake: Lake = None,
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
-    """Show a form's published score: the rate, what made it, and when."""
-    serving = Path(settings_with(lake=lake).lake) / "serving"
-    try:
-        made = Generations(serving).live_manifest()
-        with LmdbStore(serving / made.generation, made) as store:
-            score = store.get(form_id)
-    except StoreError as error:
-        raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error
-    if score is None:
-        raise MissingError(
-            f"Form {form_id!r} has no score in generation {made.generation}: its id is wrong, its line was refused "
-            "(`formcast rejects`), or it is newer than the last run."
-        )
+    """Show a form's score, published or streamed since: the rate, what made it, and when."""
+    score, made, entry = _find(Path(settings_with(lake=lake).lake) / "serving", form_id)
+    origin, by = ("batch", made.model_version) if entry is None else ("stream", entry.model_version)
+    scored_at = made.scored_at if entry is None else entry.scored_at
     if json:
-        typer.echo(msgspec.json.encode({**msgspec.structs.asdict(score), **msgspec.structs.asdict(made)}))
+        facts = {"origin": origin, "generation": made.generation, "model_version": by, "scored_at": scored_at}
+        typer.echo(msgspec.json.encode(msgspec.structs.asdict(score) | facts))
         return
     seen = f"{score.completion_rate:.4f} over {score.views:,} views" if score.views else "no views yet"
-    age = datetime.now(UTC) - made.scored_at
     typer.echo(f"form        {score.form_id}")
     typer.echo(f"predicted   {score.predicted_rate:.4f}")
     if score.lower is not None:
         typer.echo(f"interval    {score.lower:.4f} to {score.upper:.4f}")
     typer.echo(f"observed    {seen}")
-    typer.echo(f"model       {made.model_version}")
-    hours = age.total_seconds() / 3600
-    typer.echo(f"generation  {made.generation}, scored {made.scored_at:%Y-%m-%d %H:%M} UTC ({hours:.1f} h ago)")
+    typer.echo(f"model       {by}")
+    typer.echo(f"generation  {made.generation}" + (", streamed since" if entry else ""))
+    hours = (datetime.now(UTC) - scored_at).total_seconds() / 3600
+    typer.echo(f"scored      {scored_at:%Y-%m-%d %H:%M} UTC ({hours:.1f} h ago)")
+
+
+def _find(serving: Path, form_id: str) -> tuple[Score, Manifest, Entry | None]:
+    """The form's score, the generation, and the streamed entry where the score is of that."""
+    try:
+        made = Generations(serving).live_manifest()
+        with LmdbStore(serving / made.generation, made) as store:
+            score = store.get(form_id)
+        entry = streamed_entry(serving, form_id)
+    except StoreError as error:
+        raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error
+    if entry is not None and is_live(entry, score, made.data_until):
+        return entry.score, made, entry
+    if score is None:
+        raise MissingError(
+            f"Form {form_id!r} has no score in generation {made.generation}: its id is wrong, its line was refused "
+            "(`formcast rejects`), or it is newer than the last run."
+        )
+    return score, made, None
 
 
 def rejects(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import lmdb
@@ -18,6 +19,14 @@ MAP_BYTES = 16 << 30
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Entry).decode
+
+
+def streamed_entry(serving: Path, form_id: str) -> Entry | None:
+    """A form's streamed score; None where nothing was ever streamed, and nothing is made then."""
+    if not (serving / FILE).is_file():
+        return None
+    with closing(LmdbRealtime(serving)) as realtime:
+        return realtime.get(form_id)
 
 
 class LmdbRealtime:

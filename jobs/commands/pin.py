@@ -1,0 +1,56 @@
+"""Hold what is answered from to one generation, whatever is published: the API follows within seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.commands.options import Lake, settings_with
+from jobs.errors import FormcastError, MissingError
+from speed.errors import StoreError
+from speed.generations import PIN, Generations
+
+
+def generations(lake: Lake = None) -> None:
+    """List the serving generations that are kept, newest first, and which of them is live."""
+    found = _generations(lake)
+    for manifest in found.all():
+        marks = [word for word, name in _pointers(found).items() if name == manifest.generation]
+        told = f"  {', '.join(marks)}" if marks else ""
+        typer.echo(f"{manifest.generation}  {manifest.count:,} scores by {manifest.model_version}{told}")
+
+
+def pin(
+    generation: Annotated[str, typer.Argument(help="The generation to answer from (`formcast generations`).")],
+    lake: Lake = None,
+) -> None:
+    """Answer from one generation until `formcast unpin`; nights go on publishing, and nobody sees it."""
+    found = _generations(lake)
+    if generation not in {manifest.generation for manifest in found.all()}:
+        raise MissingError(f"There is no generation {generation!r}: `formcast generations` lists those there are.")
+    try:
+        found.open(generation).close()
+    except StoreError as error:
+        raise FormcastError(f"{error} It was not pinned.") from error
+    found.point(PIN, generation)
+    typer.echo(f"Answers come from {generation} until `formcast unpin`.")
+
+
+def unpin(lake: Lake = None) -> None:
+    """Answer from what was published last again."""
+    found = _generations(lake)
+    found.unpin()
+    typer.echo(f"Answers come from what was published last: {_pointers(found)['current']}.")
+
+
+def _generations(lake: str | None) -> Generations:
+    return Generations(Path(settings_with(lake=lake).lake) / "serving")
+
+
+def _pointers(found: Generations) -> dict[str, str | None]:
+    try:
+        return {"pinned": found.pinned(), "current": found.current_name()}
+    except StoreError as error:
+        raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error

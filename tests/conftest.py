@@ -71,3 +71,20 @@ def aws(aws_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     urlopen(Request(f"{aws_server}/moto-api/reset", method="POST"), timeout=10).close()  # noqa: S310
     return aws_server
+
+
+@pytest.fixture
+def dynamodb_table(aws: str) -> str:
+    """The name of an empty table of published scores; that of streamed ones, `<name>-realtime`, stands beside it."""
+    import boto3
+
+    client = boto3.client("dynamodb")
+    for name, keys in (("scores", {"form_id": "S", "seq": "N"}), ("scores-realtime", {"form_id": "S"})):
+        kinds = zip(keys, ("HASH", "RANGE"), strict=False)
+        client.create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": type_} for key, type_ in keys.items()],
+            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in kinds],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    return "scores"

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.commands import keys
 from jobs.commands.explain import explain
 from jobs.commands.nightly import nightly
 from jobs.commands.options import Lake, RunId, settings_with
@@ -17,8 +18,11 @@ from jobs.commands.repair import maintain, replay, rollback
 from jobs.commands.report import report
 from jobs.commands.runs import models, run, runs
 from jobs.commands.sample import sample
+from jobs.commands.serve import serve
 from jobs.commands.show import rejects, show
+from jobs.commands.stream import stream
 from jobs.errors import FormcastError
+from speed.errors import SpeedError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
@@ -44,10 +48,11 @@ def step(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(nightly, runs, run, report, show, explain, rejects, models),
-    *(generations, pin, unpin, rollback, replay, maintain, sample),
+    *(generations, pin, unpin, stream, rollback, replay, maintain, sample, serve),
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:
@@ -59,6 +64,9 @@ def main() -> None:
             traceback.print_exception(error.__cause__)
         typer.echo(f"formcast: {error}", err=True)
         sys.exit(error.exit_code)
+    except SpeedError as error:
+        typer.echo(f"formcast: {error}", err=True)
+        sys.exit(FormcastError.exit_code)
     except Exception:  # noqa: BLE001  (the last resort: the trace is for the log, the sentence for the person)
         traceback.print_exc()
         typer.echo("formcast: something unexpected went wrong; the trace is above.", err=True)

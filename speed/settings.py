@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from speed.errors import SpeedError
 
 
 class LakeSettings(BaseSettings):
@@ -50,6 +52,24 @@ class ServeSettings(LakeSettings):
     reply_topic: str = Field("", description="SNS topic ARN for its answers, in place of the queue.")
     dead_letter_queue: str = Field("", description="SQS queue URL for what could not be answered or read.")
     max_receives: int = Field(5, ge=1, description="After so many tries a message goes to the dead-letter queue.")
+    queue_threads: int = Field(
+        4, ge=1, description="Batches of ten messages that a queue worker has in hand at once."
+    )
+    visibility_seconds: int = Field(
+        60,
+        ge=3,
+        le=43_200,
+        description="How long a message in hand is hidden from other workers; it is hidden on in time.",
+    )
+    retry_seconds: float = Field(
+        15,
+        ge=0,
+        description="Wait before a message that failed is tried again; doubles with each try, up to 15 minutes.",
+    )
+    answer_days: float = Field(
+        15, gt=0, description="How long answers are kept for requests that come again; SQS keeps a message 14 days."
+    )
+    stop_seconds: float = Field(25, gt=0, description="How long a stopping worker may finish what it has in hand.")
     stream: str = Field("", description="Kinesis stream of new and changed forms.")
 
     @property
@@ -60,3 +80,16 @@ class ServeSettings(LakeSettings):
     @property
     def keys_path(self) -> Path:
         return Path(self.keys_file or f"{self.serving}/keys.json")
+
+
+Read = TypeVar("Read", bound=LakeSettings)
+
+
+def read_settings(kind: type[Read], **flags: Any) -> Read:
+    """Settings from the environment, below the flags that are given. Raises SpeedError for a value that cannot be."""
+    try:
+        return kind(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"FORMCAST_{str(first['loc'][0]).upper()}"
+        raise SpeedError(f"The setting {name} cannot be {first['input']!r}: {first['msg'].lower()}.") from error

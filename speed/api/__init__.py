@@ -1,0 +1,1 @@
+"""The HTTP API: answers from precomputed and streamed scores, and scores vectors live."""

@@ -1,0 +1,46 @@
+"""What every route needs, made once a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from starlette.requests import Request
+
+from speed.api.keys import Keys
+from speed.api.metrics import Metrics
+from speed.api.retraining import Airflow
+from speed.live import Live
+from speed.settings import ServeSettings
+
+Answer = TypeVar("Answer")
+LONG_TASKS = 2  # batches and explanations at once in a worker: the event loop must keep its share of the core
+
+
+@dataclass(frozen=True)
+class Service:
+    settings: ServeSettings
+    live: Live
+    keys: Keys
+    metrics: Metrics
+    airflow: Airflow
+    started: float = field(default_factory=time.time)
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LONG_TASKS))
+
+    @property
+    def stores_are_remote(self) -> bool:
+        """Whether a look-up waits for a network, and must not hold up the event loop."""
+        return self.settings.store != "lmdb"
+
+    async def in_thread(self, work: Callable[[], Answer]) -> Answer:
+        """Long work, beside the event loop; few at once."""
+        async with self._slots:
+            return await asyncio.to_thread(work)
+
+
+def service_of(request: Request) -> Service:
+    service: Service = request.scope["app"].state.service
+    return service

@@ -98,9 +98,13 @@ class Generations:
         found = [read_manifest(path.parent) for path in self.serving.glob(f"[!.]*/{MANIFEST}")]
         return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
 
+    def folder(self, name: str) -> Path:
+        """Where a generation's files are on this machine."""
+        return self.serving / name
+
     def open(self, name: str) -> Generation:
         """A generation, after every byte of it was verified. Raises StoreError where it is not what was published."""
-        folder = self.serving / name
+        folder = self.folder(name)
         manifest = read_manifest(folder)
         verify_files(folder, manifest)
         store = LmdbStore(folder, manifest)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from speed.errors import StoreError
 from speed.generations import Generation, Generations
 from speed.settings import ServeSettings
 from speed.stores.base import RealtimeStore
+from speed.stores.lmdb import FEATURES, SCORES
 from speed.stores.realtime import LmdbRealtime
 from speed.stores.records import Manifest
 
@@ -26,6 +31,43 @@ class GenerationSource(Protocol):
 
 
 def open_sources(settings: ServeSettings) -> tuple[GenerationSource, RealtimeStore]:
-    """Raises StoreError where the streamed scores cannot be opened; generations may be published later."""
-    serving = Path(settings.serving)
-    return Generations(serving), LmdbRealtime(serving)
+    """Raises StoreError where the streamed scores cannot be opened; generations may be published later.
+
+    Streamed scores are in DynamoDB where a table is named: then writers and readers may be on many machines.
+    """
+    in_s3 = settings.serving.startswith("s3://")
+    serving = Path(settings.cache or _temporary()) if in_s3 else Path(settings.serving)
+    generations = _in_dynamodb(settings, serving) if settings.store == "dynamodb" else _in_lake(settings, serving)
+    return generations, _streamed(settings, serving)
+
+
+def _temporary() -> str:
+    folder = tempfile.mkdtemp(prefix="formcast-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _in_lake(settings: ServeSettings, folder: Path, without: tuple[str, ...] = ()) -> Generations:
+    if not settings.serving.startswith("s3://"):
+        return Generations(folder)
+    # boto3 costs a start a quarter of a second: here and below it is imported where AWS is asked for.
+    from speed.stores.s3 import S3Generations  # noqa: PLC0415
+
+    return S3Generations(settings.serving, folder, without)
+
+
+def _in_dynamodb(settings: ServeSettings, folder: Path) -> GenerationSource:
+    if not settings.dynamodb_table:
+        raise StoreError("FORMCAST_STORE=dynamodb needs the name of a table: set FORMCAST_DYNAMODB_TABLE.")
+    from speed.stores.dynamodb import DynamoGenerations  # noqa: PLC0415
+
+    models = _in_lake(settings, folder, without=(SCORES, FEATURES))
+    return DynamoGenerations(settings.dynamodb_table, models.folder)
+
+
+def _streamed(settings: ServeSettings, folder: Path) -> RealtimeStore:
+    if not settings.dynamodb_table:
+        return LmdbRealtime(folder)
+    from speed.stores.dynamodb_realtime import DynamoRealtime  # noqa: PLC0415
+
+    return DynamoRealtime(settings.dynamodb_table)

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from jobs.edge.context import StepContext, StepResult
 from jobs.edge.forms import balance_of, mark_replayed, merge_forms, plan_ingest
 from jobs.edge.ingest import ingest, with_id_hash
-from jobs.transforms.layout import Layout
+from jobs.transforms.layout import EVENT_COLUMNS, Layout
 
 
 def replay(context: StepContext, reason: str = "") -> StepResult:
@@ -21,6 +21,7 @@ def replay(context: StepContext, reason: str = "") -> StepResult:
     """
     settings, tables = context.settings, context.tables
     waiting = "replayed_by is null and not array_has(reasons, 'superseded_duplicate')"
+    waiting += f" and columns <> '{','.join(EVENT_COLUMNS)}'"
     if reason:
         waiting += f" and array_has(reasons, '{reason.replace(chr(39), chr(39) * 2)}')"
     kinds = tables.query(f"select distinct columns from rejected_forms where {waiting}", "rejected_forms")

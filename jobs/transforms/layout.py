@@ -10,6 +10,8 @@ from speed.contract import FEATURES
 
 BOM = b"\xef\xbb\xbf"
 PACKED_COLUMNS = ("form_id", "submissions", "views", "features")
+EVENT_COLUMNS = ("event",)
+"""Of a refused event that is no line: it comes again in its stream, and not by a replay."""
 WIDE_COLUMNS = ("form_id", "views", "submissions", *FEATURES)
 
 

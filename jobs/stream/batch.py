@@ -1,0 +1,73 @@
+"""One batch of the stream: its tasks, the commit of what they refused, and what to say of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deltalake import CommitProperties
+from deltalake.transaction import Transaction
+from pyspark.sql import DataFrame
+
+from jobs.edge.parts import add_action
+from jobs.edge.tables import Tables
+from jobs.schemas import PARTITIONS, REJECTED_FORMS
+from jobs.stream.tasks import RECORD_DDL, StreamPlan, handle
+
+REJECTED = "rejected_forms"
+
+
+@dataclass
+class Outcome:
+    """What became of a batch's events. oldest, newest: when they came in, in seconds of the epoch."""
+
+    accepted: int = 0
+    refused: int = 0
+    stored: int = 0
+    oldest: float | None = None
+    newest: float | None = None
+    parts: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, records: Sequence[dict[str, Any]]) -> Outcome:
+        """The sum of what a batch's tasks say (`handle`)."""
+        times = [(record["oldest"], record["newest"]) for record in records if record["oldest"] is not None]
+        return cls(
+            accepted=sum(record["accepted"] for record in records),
+            refused=sum(record["refused"] for record in records),
+            stored=sum(record["stored"] for record in records),
+            oldest=min((oldest for oldest, _ in times), default=None),
+            newest=max((newest for _, newest in times), default=None),
+            parts=[record["part"] for record in records if record["part"]],
+        )
+
+
+def run_batch(events: DataFrame, plan: StreamPlan) -> Outcome:
+    """Validate, score and store a batch. What it refused stands in files, for `quarantine` to commit."""
+    records = events.mapInArrow(lambda batches: handle(batches, plan), RECORD_DDL).toArrow()
+    return Outcome.of([json.loads(record) for record in records["record"].to_pylist()])
+
+
+def quarantine(tables: Tables, outcome: Outcome, partition: str, stream_id: str, batch_id: int) -> None:
+    """Commit a batch's refused payloads once: the table itself remembers the last batch of each stream.
+
+    An append needs no lock: Delta lets it pass beside the nightly's commits, which replace other partitions.
+    """
+    if not outcome.parts:
+        return
+    table = tables.delta(REJECTED)
+    done = table.transaction_version(stream_id)
+    if done is not None and done >= batch_id:
+        for part in outcome.parts:  # a batch that was killed after this commit comes again
+            Path(tables.path(REJECTED), part["path"]).unlink()
+        return
+    table.create_write_transaction(
+        [add_action(part, {"run_id": partition}) for part in outcome.parts],
+        mode="append",
+        schema=REJECTED_FORMS,
+        partition_by=PARTITIONS[REJECTED],
+        commit_properties=CommitProperties(app_transactions=[Transaction(stream_id, batch_id)]),
+    )

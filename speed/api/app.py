@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from speed.api import forms, openapi, pages, predict, problems, retrain, status
+from speed.api import batch, forms, openapi, pages, predict, problems, retrain, status
 from speed.api.access_log import AccessLog
 from speed.api.guard import Guard, is_loopback
 from speed.api.keys import Keys
@@ -35,7 +35,7 @@ START_SECONDS = 10
 def create_app(settings: ServeSettings | None = None) -> FastAPI:
     """A worker's application. Raises SpeedError where the settings make no safe API."""
     settings = settings or ServeSettings()
-    check_exposure(settings)
+    check_settings(settings)
     live = Live(*open_sources(settings))
     service = Service(settings, live, Keys(settings.keys_path), Metrics(live), Airflow(settings))
     access_log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
@@ -66,7 +66,7 @@ def create_app(settings: ServeSettings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
-    for router in (forms.router, predict.router, retrain.router, status.router, pages.router):
+    for router in (forms.router, predict.router, batch.router, retrain.router, status.router, pages.router):
         app.router.routes.extend(router.routes)  # as they are: an included router is looked through twice a request
     app.mount("/static", pages.static)
     app.openapi = functools.cache(lambda: openapi.document(app))  # type: ignore[method-assign]
@@ -75,13 +75,15 @@ def create_app(settings: ServeSettings | None = None) -> FastAPI:
     return app
 
 
-def check_exposure(settings: ServeSettings) -> None:
-    """Raises SpeedError for an API without keys that others could reach."""
+def check_settings(settings: ServeSettings) -> None:
+    """Raises SpeedError for an API without keys that others could reach, and for keys that are nowhere."""
     if settings.api_open and not is_loopback(settings.host):
         raise SpeedError(
             f"FORMCAST_API_OPEN is for a loopback address, and the API is to listen on {settings.host}: "
             "listen on 127.0.0.1, or use keys (`formcast keys add`)."
         )
+    if "://" in settings.lake and not settings.keys_file:
+        raise SpeedError(f"The lake {settings.lake} holds no API keys: name a file of them in FORMCAST_KEYS_FILE.")
 
 
 async def _every(seconds: float, look: Callable[[], None]) -> None:

@@ -10,23 +10,24 @@ import msgspec
 
 from speed.api import problems
 from speed.api.answers import PredictRequest
-from speed.api.problems import ProblemError
+from speed.api.problems import Kind, ProblemError
 from speed.contract import check_features, unpack_features
 from speed.errors import VectorError
 
 Body = TypeVar("Body")
-# msgspec ends the message of a wrong value with where it is: "... - at `$.vectors[3].features[5]`".
-_WHERE = re.compile(r"(.*) - at `\$(?:\.vectors\[(\d+)\])?(?:\.features\[(\d+)\])?([^`]*)`", re.DOTALL)
+# msgspec ends the message on a wrong value with where it is: "... - at `$.features[5]`".
+_WHERE = re.compile(r"(?P<what>.*) - at `\$\.?(?P<where>.*)`", re.DOTALL)
+_POSITION = re.compile(r"features\[(\d+)\]")
 
 
-def read(decode: Callable[[bytes], Body], body: bytes) -> Body:
-    """The body of a request. Raises ProblemError where it is no JSON, or not what is asked for."""
+def read(decode: Callable[[bytes], Body], body: bytes, index: int | None = None) -> Body:
+    """A body, or a vector of one (index: from 0). Raises ProblemError where it is not the JSON that is asked for."""
     try:
         return decode(body)
     except msgspec.ValidationError as error:
-        raise _misshapen(str(error)) from error
+        raise _misshapen(str(error), index) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProblemError(problems.BAD_REQUEST, f"The body is no JSON: {error}.") from error
+        raise _problem(problems.BAD_REQUEST, f"This is no JSON: {error}.", index) from error
 
 
 def values_of(asked: PredictRequest, index: int | None = None) -> list[float]:
@@ -36,20 +37,20 @@ def values_of(asked: PredictRequest, index: int | None = None) -> list[float]:
             return unpack_features(asked.features)
         check_features(asked.features)
     except VectorError as error:
-        which = "" if index is None else f"Vector {index} (from 0): "
-        raise ProblemError(problems.BAD_VECTOR, f"{which}{error}", position=error.position, index=index) from error
+        raise _problem(problems.BAD_VECTOR, str(error), index, error.position) from error
     return asked.features
 
 
-def _misshapen(message: str) -> ProblemError:
-    if (found := _WHERE.fullmatch(message)) is None:
-        return ProblemError(problems.BAD_BODY, f"The body does not fit: {message}.")
-    what, index, position, rest = found.groups()
-    at = None if index is None else int(index)
-    if position is None:
-        where = f"vectors[{index}]{rest}" if index is not None else rest.removeprefix(".") or "the body"
-        return ProblemError(problems.BAD_BODY, f"The body does not fit at {where}: {what}.", index=at)
-    which = "" if at is None else f"Vector {at} (from 0): "
-    return ProblemError(
-        problems.BAD_VECTOR, f"{which}Value {int(position) + 1}: {what}.", position=int(position) + 1, index=at
-    )
+def _misshapen(message: str, index: int | None) -> ProblemError:
+    found = _WHERE.fullmatch(message)
+    what, where = found.group("what", "where") if found else (message, "")
+    if position := _POSITION.fullmatch(where):
+        place = int(position[1]) + 1
+        return _problem(problems.BAD_VECTOR, f"Value {place} does not fit: {what}.", index, place)
+    where = where or ("body" if index is None else "vector")
+    return _problem(problems.BAD_BODY, f"The {where} does not fit: {what}.", index)
+
+
+def _problem(kind: Kind, sentence: str, index: int | None, position: int | None = None) -> ProblemError:
+    which = "" if index is None else f"Vector {index} (from 0): "
+    return ProblemError(kind, f"{which}{sentence}", index=index, position=position)

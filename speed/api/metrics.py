@@ -16,6 +16,8 @@ from speed.live import Live
 
 SHARED_DIR = "PROMETHEUS_MULTIPROC_DIR"
 """Folder through which workers share their counts; the parent makes it before any of them imports the client."""
+STARTED = "FORMCAST_API_STARTED"
+"""Seconds since 1970 when the parent started: a worker that took the place of a dead one counts on from there."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _REQUESTS, _LATENCY = "formcast_requests", "formcast_request_seconds"
@@ -46,6 +48,7 @@ class Metrics:
             MultiProcessCollector(self._registry)
         else:
             self._registry = own
+        self.since = float(os.environ.get(STARTED) or time.time())
         self._live_registry = CollectorRegistry()
         self._live_registry.register(_LiveCollector(live))
 

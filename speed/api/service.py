@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -27,7 +26,6 @@ class Service:
     keys: Keys
     metrics: Metrics
     airflow: Airflow
-    started: float = field(default_factory=time.time)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LONG_TASKS))
 
     @property

@@ -138,7 +138,7 @@ async def report(request: Request) -> Response:
 
 def _status(service: Service) -> answers.Status:
     live, traffic, now = service.live, service.metrics.traffic(), time.time()
-    generation, uptime = live.generation, now - service.started
+    generation, uptime = live.generation, now - service.metrics.since
     manifest = generation.manifest if generation else None
     return answers.Status(
         ready=manifest is not None,

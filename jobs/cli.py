@@ -21,6 +21,7 @@ from jobs.commands.sample import sample
 from jobs.commands.serve import serve
 from jobs.commands.show import rejects, show
 from jobs.commands.stream import stream
+from jobs.commands.worker import worker
 from jobs.errors import FormcastError
 from speed.errors import SpeedError
 
@@ -48,7 +49,7 @@ def step(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(nightly, runs, run, report, show, explain, rejects, models),
-    *(generations, pin, unpin, stream, rollback, replay, maintain, sample, serve),
+    *(generations, pin, unpin, stream, rollback, replay, maintain, sample, serve, worker),
 )
 for command in COMMANDS:
     app.command()(command)

@@ -65,6 +65,7 @@ bench-scorer: setup ## the portable scorer alone and in Spark, on a million form
 lock: ## write the locks anew; needs uv (`pip install uv`), or its path as UV=
 	lock() { out="$$1"; shift; $(UV) pip compile "$$@" --quiet --generate-hashes --universal --python-version 3.11 --no-header -o "requirements/$$out"; }; \
 	lock spark.txt pyproject.toml --extra test; \
+	lock serve.txt requirements/serve.in --constraints requirements/spark.txt; \
 	lock bench.txt pyproject.toml --extra test --extra bench; \
 	lock extras.txt pyproject.toml --extra test --extra bench --extra xgboost --extra dnn --constraints requirements/bench.txt; \
 	lock airflow.txt requirements/airflow.in

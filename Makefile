@@ -14,9 +14,9 @@ LARGE  ?= 0
 UV     ?= uv
 
 # Values reach the commands through the environment: no blank or quote in a path can be misread by a shell.
-export INPUT LAKE COLUMNS LAYOUT MODE DATA_UNTIL MAX_REJECT_FRACTION MAX_ROW_DROP BUDGET SUMMARY RUN_ID PORT ROWS LARGE FAMILIES
+export INPUT LAKE COLUMNS LAYOUT MODE DATA_UNTIL MAX_REJECT_FRACTION MAX_ROW_DROP BUDGET SUMMARY RUN_ID PORT ROWS LARGE FAMILIES DURATION
 
-.PHONY: help setup run test extras test-extras airflow bench bench-models bench-scorer lock clean
+.PHONY: help setup run test extras test-extras airflow bench bench-models bench-scorer bench-api lock clean
 
 help: ## this list
 	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -61,6 +61,10 @@ bench-models: setup ## every model family beside scikit-learn and LightGBM [ROWS
 bench-scorer: setup ## the portable scorer alone and in Spark, on a million forms of a trained lake [LAKE=]
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	exec .venv/bin/python -m benchmarks.scorer --lake "$$LAKE" --rows "$$ROWS"
+
+bench-api: setup ## the API under load, with wrk: rates, latencies, swaps, batches, memory [ROWS=1000000 DURATION=300]
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	exec .venv/bin/python -m benchmarks.api --rows "$$ROWS" --duration "$${DURATION:-300}"
 
 lock: ## write the locks anew; needs uv (`pip install uv`), or its path as UV=
 	lock() { out="$$1"; shift; $(UV) pip compile "$$@" --quiet --generate-hashes --universal --python-version 3.11 --no-header -o "requirements/$$out"; }; \

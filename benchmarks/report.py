@@ -61,9 +61,10 @@ def machine(*packages: str) -> str:
     """When and where figures were made, and with what."""
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    driver = "; Spark's driver had 4 GB" if "pyspark" in packages else ""
     return (
         f"on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores and {memory:.0f} GiB, "
-        f"Python {platform.python_version()}, {versions}; Spark's driver had 4 GB. The machine is shared: compare "
+        f"Python {platform.python_version()}, {versions}{driver}. The machine is shared: compare "
         "figures of one run with each other, not with those of another day."
     )
 

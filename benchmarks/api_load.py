@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import statistics
 import subprocess
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from statistics import median
 
 import msgspec
 
@@ -59,8 +59,8 @@ def load(server: Server, key: str, seconds: float, *lines: Path) -> Load:
 
 def middle(rounds: list[Load]) -> Load:
     """Medians of the rounds; all that failed."""
-    *figures, failed = zip(*map(astuple, rounds), strict=True)
-    return Load(*(statistics.median(each) for each in figures), sum(failed))
+    rates, p50s, p99s, cpus, failed = zip(*map(astuple, rounds), strict=True)
+    return Load(median(rates), median(p50s), median(p99s), median(cpus), sum(failed))
 
 
 def get_lines(form_ids: Iterable[str]) -> list[str]:

@@ -8,13 +8,26 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from speed.contract import FEATURE_PATTERN, N_FEATURES
 from speed.reasons import MAX_COUNT
 
-Views = Annotated[int, Meta(ge=0, le=MAX_COUNT, description="How often the form was seen; gives the interval.")]
+# What the schemas say of vectors is checked by the contract itself, which can say where one is wrong.
+_PACKED = {"pattern": f"^{FEATURE_PATTERN}(-{FEATURE_PATTERN}){{{N_FEATURES - 1}}}$"}
+_VALUES = {"minItems": N_FEATURES, "maxItems": N_FEATURES}
+_Value = Annotated[float, Meta(extra_json_schema={"minimum": 0})]
 Vector = (
-    Annotated[str, Meta(description="`f1-f2-...-f47`")]
-    | Annotated[list[float], Meta(description="The 47 numbers in the contract's order.")]
+    Annotated[str, Meta(description="`f1-f2-...-f47`", extra_json_schema=_PACKED)]
+    | Annotated[list[_Value], Meta(description="The 47 numbers in the contract's order.", extra_json_schema=_VALUES)]
 )
+Views = Annotated[
+    float,  # whole, yet some clients write 12 as 12.0
+    Meta(
+        ge=0,
+        le=MAX_COUNT,
+        description="How often the form was seen; gives the interval.",
+        extra_json_schema={"multipleOf": 1},
+    ),
+]
 
 
 class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -32,6 +32,8 @@ def read(decode: Callable[[bytes], Body], body: bytes, index: int | None = None)
 
 def values_of(asked: PredictRequest, index: int | None = None) -> list[float]:
     """The 47 values of a vector. index: in its batch. Raises ProblemError, with where it breaks the contract."""
+    if asked.views is not None and not asked.views.is_integer():
+        raise _problem(problems.BAD_BODY, f"`views` is {asked.views}: it must be a whole number.", index)
     try:
         if isinstance(asked.features, str):
             return unpack_features(asked.features)
@@ -47,8 +49,8 @@ def _misshapen(message: str, index: int | None) -> ProblemError:
     if position := _POSITION.fullmatch(where):
         place = int(position[1]) + 1
         return _problem(problems.BAD_VECTOR, f"Value {place} does not fit: {what}.", index, place)
-    where = where or ("body" if index is None else "vector")
-    return _problem(problems.BAD_BODY, f"The {where} does not fit: {what}.", index)
+    subject = f"`{where}`" if where else "The body" if index is None else "It"
+    return _problem(problems.BAD_BODY, f"{subject} does not fit: {what}.", index)
 
 
 def _problem(kind: Kind, sentence: str, index: int | None, position: int | None = None) -> ProblemError:

@@ -17,6 +17,7 @@ from speed.api.openapi import JSON, described, parameter, schema
 from speed.api.problems import ProblemError
 from speed.api.routes import flag, new_router
 from speed.api.service import Service, service_of
+from speed.contract import FORM_ID_PATTERN
 from speed.live import Found, Live
 from speed.reasons import REASONS, id_reasons
 
@@ -24,7 +25,9 @@ router = new_router()
 _encode = msgspec.json.Encoder().encode
 _decode_lookup = msgspec.json.Decoder(LookupRequest).decode
 
-_FORM_ID = parameter("form_id", "path", "The form; percent-encoded.", {"type": "string", "minLength": 1}, "10000044")
+_FORM_ID = parameter(
+    "form_id", "path", "The form; percent-encoded.", {"type": "string", "pattern": f"^{FORM_ID_PATTERN}$"}, "10000044"
+)
 _FLAG = {"type": "boolean", "default": False}
 
 

@@ -131,7 +131,7 @@ class Guard:
         seconds = time.perf_counter() - call.began
         scope = call.scope
         route = scope.get("route")
-        path = getattr(route, "path", None) or "unmatched"
+        path = getattr(route, "path_format", None) or "unmatched"
         self._service.metrics.answered(path, call.status, seconds)
         if self._log is not None:
             self._log.write(

@@ -17,7 +17,7 @@ from speed.api.problems import Kind, ProblemDocument
 KEY_SCHEME = "key"
 _REF = "#/components/schemas/{name}"
 _ALWAYS = (problems.BUSY, problems.UNEXPECTED)
-_WITH_KEY = (problems.NO_KEY, problems.NO_SCOPE, problems.TOO_MANY)
+_WITH_KEY = (problems.BAD_REQUEST, problems.NO_KEY, problems.NO_SCOPE, problems.TOO_MANY)
 _types: dict[str, type] = {"ProblemDocument": ProblemDocument}
 
 JSON, TEXT, HTML, NDJSON = "application/json", "text/plain", "text/html", "application/x-ndjson"

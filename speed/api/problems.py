@@ -24,7 +24,7 @@ class Kind(NamedTuple):
 
 
 BAD_REQUEST = Kind("bad-request", 400, "The request cannot be read")
-BAD_FORM_ID = Kind("bad-form-id", 400, "This can be no form id")
+BAD_FORM_ID = Kind("bad-form-id", 404, "This can be no form id")
 NO_KEY = Kind("no-key", 401, "A valid API key is needed")
 NO_SCOPE = Kind("no-scope", 403, "The API key does not allow this")
 NOT_LOCAL = Kind("not-local", 403, "An API open without keys answers its own machine only")

@@ -22,15 +22,17 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 class RawRoute(APIRoute):
     """A route that FastAPI documents and does not slow down: no models, no injection, msgspec in the endpoint.
 
-    The scope that its `security` declares is the one that is asked for.
+    The scope that its `security` declares is the one that is asked for, and its parameters all that there may be.
     """
 
     def get_route_handler(self) -> Handler:
         endpoint: Handler = self.endpoint
-        needed = (self.openapi_extra or {}).get("security", [{}])[0].get(KEY_SCHEME)
+        declared = self.openapi_extra or {}
+        needed = declared.get("security", [{}])[0].get(KEY_SCHEME)
         if not needed:
             return endpoint
         (scope,) = needed
+        known = [one["name"] for one in declared["parameters"] if one["in"] == "query"]
 
         async def checked(request: Request) -> Response:
             key: Key | None = request.scope["key"]
@@ -42,12 +44,22 @@ class RawRoute(APIRoute):
                     problems.NO_SCOPE,
                     f"The key {key.id} has the scopes {', '.join(key.scopes)}, and {scope!r} is needed.",
                 )
+            if request.scope["query_string"]:
+                _check_names(request, known)
             return await endpoint(request)
 
         return checked
 
 
 _NO_KEY = "Send a key as `Authorization: Bearer fc_...`; `formcast keys add` makes one."
+
+
+def _check_names(request: Request, known: list[str]) -> None:
+    """Raises ProblemError for a parameter that would be left out: it was mistyped."""
+    for name in query(request):
+        if name not in known:
+            offered = f"there are {', '.join(known)}" if known else "there are none"
+            raise ProblemError(problems.BAD_REQUEST, f"There is no parameter {name[:40]!r} here: {offered}.")
 
 
 def new_router() -> APIRouter:

@@ -183,4 +183,4 @@ def _attributes(values: dict[str, str]) -> dict[str, Any]:
 
 
 def _why(failure: dict[str, Any]) -> str:
-    return f"{failure.get('Code', 'unknown')}: {failure.get('Message', 'no reason given')}"
+    return f"{failure.get('Code', 'unknown')}: {failure.get('Message', 'no reason given')[:200]}"

@@ -46,11 +46,13 @@ class Worker:
     def _work(self) -> None:
         failures = 0
         while not self._stopping.is_set():
+            if self._live.generation is None:  # with nothing to answer from, messages are left where they are
+                self._stopping.wait(1)
+                continue
             try:
-                self._live.now()  # with nothing to answer from, messages are better left where they are
                 failures = failures + 1 if self._batch() else 0
             except SpeedError as error:
-                log.warning("No messages are taken for now: %s", error)
+                log.warning("No messages were taken: %s", error)
                 failures += 1
             except Exception:  # a thread that ends would be missed by nobody
                 log.exception("Something unexpected went wrong.")
@@ -58,23 +60,23 @@ class Worker:
             if failures:
                 self._stopping.wait(min(self._pause * 2 ** min(failures - 1, 16), MOST_PAUSE))
 
-    def _batch(self) -> int:
-        """Receive and handle a batch; how many of it failed."""
+    def _batch(self) -> bool:
+        """Receive and handle a batch; whether all of it failed, as where a store is down."""
         messages = self._queue.receive()
         if not messages:
-            return 0
+            return False
         with self._change:
-            if self._stopping.is_set():  # the end came during the poll: others may have them at once
-                self._queue.hide(messages, 0)
-                return 0
             self._in_hand += 1
         try:
+            if self._stopping.is_set():  # the end came during the poll: others may have them at once
+                self._queue.hide(messages, 0)
+                return False
             start = time.monotonic()
             with self._heartbeat.holding(messages):
                 tally = self._batches.handle(messages)
             facts = {**tally._asdict(), "seconds": round(time.monotonic() - start, 4)}
             log.info("batch", extra={"facts": facts})
-            return tally.failed
+            return tally.failed == len(messages)
         finally:
             with self._change:
                 self._in_hand -= 1

@@ -367,15 +367,15 @@ def test_large_answers_are_sent_in_calls_that_aws_takes_and_one_too_large_is_ref
 
 def test_messages_in_hand_stay_hidden_however_long_they_take(new_desk: Callable[..., Desk]) -> None:
     desk = new_desk(visibility_seconds=3)
-    desk.queue = RequestQueue(desk.sqs, desk.url["request_queue"], desk.url["dead_letter_queue"], visibility=1)
+    desk.queue = RequestQueue(desk.sqs, desk.url["request_queue"], desk.url["dead_letter_queue"], visibility=2)
     desk.send({"request_id": "r", "form_id": "f1"})
-    heartbeat = Heartbeat(desk.queue, every=0.3)
+    heartbeat = Heartbeat(desk.queue, every=0.2)
     messages = desk.queue.receive(wait=0)
     with heartbeat.holding(messages):
-        time.sleep(1.6)
+        time.sleep(2.3)
         assert desk.queue.receive(wait=0) == []
     heartbeat.stop()
-    time.sleep(1.1)
+    time.sleep(2.1)
     assert [message.body for message in desk.queue.receive(wait=0)] == [messages[0].body]
 
 

@@ -17,6 +17,7 @@ from speed.errors import SpeedError
 from speed.settings import ServeSettings, read_settings
 
 GRACE_SECONDS = 20
+HANGING_SECONDS = 30  # also how long a reload gives a new worker to be ready
 _LOGGER = {"handlers": ["default"], "level": "INFO", "propagate": False}
 
 
@@ -45,6 +46,7 @@ def main() -> int:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_worker_healthcheck=HANGING_SECONDS,
         )
         Multiprocess(config, sockets=[config.bind_socket()]).run()
     return 0

@@ -75,11 +75,11 @@ function verdict({ ready, refused, streamed, forms, age_seconds: age }) {
   return ["", "Good", `Answers for ${count(forms)} forms of the last run, and for ${count(streamed)} streamed since.`];
 }
 
-function tiles({ model_family: family, age_seconds: age, forms, latency_ms: latency, requests, errors }, papers, rate) {
+function tiles({ model_family: family, age_seconds: age, latency_ms: latency, requests, errors }, papers, rate) {
   return facts([
     ["Model", family],
     ["MAE, held-out forms", papers?.metrics?.mae?.toFixed(4) ?? null],
-    ["Forms", forms === null ? null : count(forms)],
+    ["Intervals are to hold", papers?.interval ? `${percent(papers.interval.coverage, 0)} of forms` : null],
     ["Scored", age === null ? null : `${duration(age)} ago`],
     ["Requests a second", rate.toFixed(rate < 10 ? 1 : 0)],
     ["Latency, median", milliseconds(latency.p50)],

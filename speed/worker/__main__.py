@@ -71,6 +71,10 @@ def _memory(settings: ServeSettings) -> Memory:
     seconds = settings.answer_days * DAY
     if settings.dynamodb_table:
         return DynamoMemory(settings.dynamodb_table, seconds)
+    if "://" in settings.serving:
+        raise SpeedError(
+            "A lake in S3 has workers on many machines: name a table for answers, FORMCAST_DYNAMODB_TABLE."
+        )
     return LmdbMemory(Path(settings.serving), seconds)
 
 

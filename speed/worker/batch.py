@@ -39,7 +39,10 @@ class Batches:
 
     def handle(self, messages: Sequence[Message]) -> Tally:
         """What fails is left to come again, and logged: this raises nothing."""
-        jobs = [self._rules.read(message) for message in messages]
+        jobs = [Job(message) for message in messages]
+        for job in jobs:
+            with _failing([job]):
+                self._rules.read(job)
         asked = [job for job in jobs if job.request is not None]
         with _failing(asked):
             self._recall(asked)

@@ -68,33 +68,31 @@ class Rules(NamedTuple):
             frozenset({settings.request_queue, settings.dead_letter_queue}),
         )
 
-    def read(self, message: Message) -> Job:
-        """The message as a job; what cannot be answered is refused."""
-        job = Job(message, place=self.reply_place)
+    def read(self, job: Job) -> None:
+        """Read the job's message; one that cannot be answered is refused."""
+        if job.message.receives > self.max_receives:
+            # What kills its worker shall not kill one after the other: it is not even looked at.
+            job.refuse(f"It was delivered {job.message.receives} times, and no worker lived to answer it.")
+            return
+        job.place = self.reply_place
         try:
-            job.request = read_request(message.body, self.max_vectors)
-            job.request_id, reply_to = job.request.request_id, job.request.reply_to
+            request = read_request(job.message.body, self.max_vectors)
         except RefusedError as error:
-            job.request_id, reply_to = error.request_id, error.reply_to
-            problem: str | None = str(error)
-        else:
-            problem = None
-        if reply_to is not None and self._may_reply(reply_to):
-            job.place = reply_to
-        elif reply_to is not None:
-            problem = (
-                problem or "The reply_to must be another queue's URL, of the account and region of the requests."
-            )
-        elif not job.place:
-            problem = problem or "There is nowhere to answer: name a reply_to, or set FORMCAST_REPLY_QUEUE."
-        if message.receives > self.max_receives:
-            # What kills its worker shall not kill one after the other, and is not answered without being looked at.
-            job.place = ""
-            problem = f"It was delivered {message.receives} times, and no worker lived to answer it."
-        if problem is not None:
-            job.request = None
-            job.refuse(problem)
-        return job
+            job.request_id = error.request_id
+            if error.reply_to is not None and self._may_reply(error.reply_to):
+                job.place = error.reply_to
+            job.refuse(str(error))
+            return
+        job.request_id = request.request_id
+        if request.reply_to is not None:
+            if not self._may_reply(request.reply_to):
+                job.refuse("The reply_to must be another queue's URL, of the account and region of the requests.")
+                return
+            job.place = request.reply_to
+        if not job.place:
+            job.refuse("There is nowhere to answer: name a reply_to, or set FORMCAST_REPLY_QUEUE.")
+            return
+        job.request = request
 
     def wait(self, message: Message) -> int:
         """Seconds until a message that failed may be tried again: twice as long each time."""

@@ -65,13 +65,13 @@ def read_request(text: str, most: int) -> Request:
     """The request in a message's body, for `most` scores at most. Raises RefusedError, which says why."""
     try:
         envelope = _envelope(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise RefusedError(f"The message is no JSON object with a request_id: {error}.") from error
     if envelope.request_id is None or _REQUEST_ID.fullmatch(envelope.request_id) is None:
         raise RefusedError("The message needs a request_id of 1 to 128 printable ASCII characters, without spaces.")
     try:
         return _checked(_body(text), most)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         sentence = f"The request cannot be read: {error}."
         raise RefusedError(sentence, envelope.request_id, envelope.reply_to) from error
     except ValueError as error:

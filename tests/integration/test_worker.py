@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import msgspec
@@ -169,8 +170,10 @@ def test_every_kind_of_request_is_answered_whole(new_desk: Callable[..., Desk]) 
     assert desk.taken("request_queue") == desk.dead() == []
 
 
-def test_a_request_that_comes_again_gets_the_same_answer_of_the_old_generation(new_desk: Callable[..., Desk]) -> None:
-    desk = new_desk()
+def test_a_request_that_comes_again_gets_the_same_answer_of_the_old_generation(
+    new_desk: Callable[..., Desk], memory: Memory
+) -> None:
+    desk = new_desk(memory=memory)
     request = {"request_id": "r1", "features": PACKED}
     desk.send(request)
     desk.work()
@@ -213,7 +216,8 @@ def test_what_cannot_be_answered_is_refused_to_its_sender_and_buried_with_the_re
 ) -> None:
     desk = new_desk(max_vectors=3)
     home = desk.url["request_queue"]
-    silent = ["{no json", '["r"]', '{"features": "1-2"}', '{"request_id": "with blank", "form_id": "f1"}']
+    deep = '{"request_id": "r", "features": ' + "[" * 100_000
+    silent = ["{no json", deep, '["r"]', '{"features": "1-2"}', '{"request_id": "with blank", "form_id": "f1"}']
     bad: dict[str, tuple[dict[str, Any], str]] = {
         "a": ({"features": PACKED[:-3] + "x"}, "Value 47 is 'x': it must be a non-negative decimal."),
         "b": ({"vectors": [[0] * 47, [0] * 46]}, "Vector 1 (from 0): There are 46 values, and 47 are needed."),
@@ -279,18 +283,25 @@ def test_what_fails_comes_again_until_it_succeeds(
     )
 
 
-def test_what_fails_too_often_is_buried_with_the_last_reason(
-    new_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (StoreError("The store is down."), "The store is down."),
+        (KeyError("a bug"), "Something unexpected went wrong (KeyError)."),
+    ],
+)
+def test_what_fails_too_often_is_buried_with_the_last_reason_and_holds_up_no_other(
+    new_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
 ) -> None:
     desk = new_desk(retry_seconds=0, max_receives=3)
-    monkeypatch.setattr(desk.live, "find_many", _fail)
+    monkeypatch.setattr(desk.live, "find_many", Mock(side_effect=error))
     body = json.dumps({"request_id": "r", "form_id": "f1"})
-    desk.send(body)
+    desk.send(body, {"request_id": "other", "features": PACKED})
 
-    assert [desk.work()[2:] for _ in range(4)] == [(0, 1), (0, 1), (1, 0), (0, 0)]
+    assert [desk.work() for _ in range(4)] == [(1, 0, 0, 1), (0, 0, 0, 1), (0, 0, 1, 0), (0, 0, 0, 0)]
 
-    assert desk.dead() == [(body, "It failed 3 times, the last time so: The store is down.")]
-    assert desk.replies() == []
+    assert desk.dead() == [(body, f"It failed 3 times, the last time so: {sentence}")]
+    assert [reply["request_id"] for reply in desk.replies()] == ["other"]
 
 
 def test_what_kills_its_workers_is_buried_without_being_tried(new_desk: Callable[..., Desk]) -> None:

@@ -106,16 +106,19 @@ def test_a_worker_killed_in_the_middle_loses_nothing(start: Start, queues: dict[
 
 
 @pytest.mark.parametrize(
-    ("setting", "sentence"),
+    ("setting", "code", "sentence"),
     [
-        ({"dead_letter_queue": ""}, "The setting FORMCAST_DEAD_LETTER_QUEUE is needed: the URL of an SQS queue."),
-        ({"max_receives": "many"}, "The setting FORMCAST_MAX_RECEIVES cannot be 'many': "),
+        ({"dead_letter_queue": ""}, 2, "The setting FORMCAST_DEAD_LETTER_QUEUE is needed: the URL of an SQS queue."),
+        ({"max_receives": "many"}, 2, "The setting FORMCAST_MAX_RECEIVES cannot be 'many': "),
+        ({"lake": "s3://bucket/lake"}, 1, "A lake in S3 has workers on many machines: name a table"),
     ],
 )
-def test_a_worker_does_not_start_with_wrong_settings(start: Start, setting: dict[str, str], sentence: str) -> None:
+def test_a_worker_does_not_start_with_wrong_settings(
+    start: Start, setting: dict[str, str], code: int, sentence: str
+) -> None:
     worker = start(**setting)
     (line,) = worker.communicate(timeout=20)[0].splitlines()
-    assert worker.returncode == 2
+    assert worker.returncode == code
     assert json.loads(line)["message"].startswith(sentence)
 
 

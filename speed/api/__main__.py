@@ -17,6 +17,7 @@ from speed.errors import SpeedError
 from speed.settings import ServeSettings, read_settings
 
 GRACE_SECONDS = 20
+KEEP_ALIVE_SECONDS = 75  # longer than what proxies keep: they, not we, close connections at rest
 HANGING_SECONDS = 30  # also how long a reload gives a new worker to be ready
 _LOGGER = {"handlers": ["default"], "level": "INFO", "propagate": False}
 
@@ -45,6 +46,7 @@ def main() -> int:
             log_config=LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | {"formcast": _LOGGER}},
             access_log=False,
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_worker_healthcheck=HANGING_SECONDS,
         )

@@ -15,9 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from speed.api import batch, forms, openapi, pages, predict, problems, retrain, status
+from speed.api import batch, forms, health, openapi, pages, predict, problems, retrain, status
 from speed.api.access_log import AccessLog
-from speed.api.guard import Guard, is_loopback
+from speed.api.calls import is_loopback
+from speed.api.guard import Guard
 from speed.api.keys import Keys
 from speed.api.metrics import Metrics
 from speed.api.problems import ProblemError
@@ -66,7 +67,15 @@ def create_app(settings: ServeSettings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
-    for router in (forms.router, predict.router, batch.router, retrain.router, status.router, pages.router):
+    for router in (
+        forms.router,
+        predict.router,
+        batch.router,
+        retrain.router,
+        health.router,
+        status.router,
+        pages.router,
+    ):
         app.router.routes.extend(router.routes)  # as they are: an included router is looked through twice a request
     app.mount("/static", pages.static)
     app.openapi = functools.cache(lambda: openapi.document(app))  # type: ignore[method-assign]

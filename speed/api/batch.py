@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from speed.api import problems
-from speed.api.answers import BatchPrediction, BatchRequest, PredictRequest, Rate
+from speed.api.answers import BatchPrediction, BatchRequest, Rate
 from speed.api.arrow import read_arrow, write_arrow
-from speed.api.bodies import read, values_of
+from speed.api.bodies import read, read_vector
 from speed.api.openapi import ARROW, JSON, NDJSON, described, schema
 from speed.api.predict import EXAMPLE
 from speed.api.problems import ProblemError
@@ -27,13 +27,15 @@ from speed.stores.records import Manifest
 
 router = new_router()
 _encoder = msgspec.json.Encoder()
-_decode_vector = msgspec.json.Decoder(PredictRequest).decode
 
 
 class _Frame(msgspec.Struct, forbid_unknown_fields=True):
     """A BatchRequest whose vectors are read one by one, so that the event loop gets its turn in between."""
 
     vectors: list[msgspec.Raw]
+
+
+_decode_frame = msgspec.json.Decoder(_Frame).decode
 
 
 class _Format(NamedTuple):
@@ -71,9 +73,10 @@ async def predict_batch(request: Request) -> Response:
     if (chosen := _FORMATS.get(media)) is None:
         offered = ", ".join(_FORMATS)
         raise ProblemError(problems.BAD_MEDIA, f"The Content-Type is {media[:80]!r}, and it may be {offered}.")
-    body = await request.body()
-    generation = service.live.now()
-    content = await service.in_thread(lambda: _answered(body, chosen, service.settings.max_vectors, generation))
+    async with service.large_bodies:
+        body = await request.body()
+        generation = service.live.now()
+        content = await service.in_thread(lambda: _answered(body, chosen, service.settings.max_vectors, generation))
     manifest = generation.manifest
     headers = {"Formcast-Generation": manifest.generation, "Formcast-Model-Version": manifest.model_version}
     return Response(content, headers=headers, media_type=media)
@@ -85,7 +88,7 @@ def _answered(body: bytes, chosen: _Format, limit: int, generation: Generation) 
 
 
 def _read_json(body: bytes, limit: int) -> Vectors:
-    return _read_vectors(read(msgspec.json.Decoder(_Frame).decode, body).vectors, limit)
+    return _read_vectors(read(_decode_frame, body).vectors, limit)
 
 
 def _read_lines(body: bytes, limit: int) -> Vectors:
@@ -96,10 +99,9 @@ def _read_vectors(raw: list[msgspec.Raw] | list[bytes], limit: int) -> Vectors:
     check_count(len(raw), limit)
     features, views = np.empty((len(raw), N_FEATURES)), np.full(len(raw), np.nan)
     for index, one in enumerate(raw):
-        asked = read(_decode_vector, one, index)
-        features[index] = values_of(asked, index)
-        if asked.views is not None:
-            views[index] = asked.views
+        features[index], seen = read_vector(one, index)
+        if seen is not None:
+            views[index] = seen
     return Vectors(features, views)
 
 

@@ -80,12 +80,13 @@ async def form(request: Request) -> Response:
 )
 async def lookup(request: Request) -> Response:
     service = service_of(request)
-    asked = read(_decode_lookup, await request.body()).form_ids
-    if len(asked) > (limit := service.settings.max_vectors):
-        raise ProblemError(
-            problems.TOO_LARGE, f"There are {len(asked):,} ids, and {limit:,} may be: send them in parts."
-        )
-    return Response(await service.in_thread(lambda: _encode(_looked_up(service, asked))), media_type=JSON)
+    async with service.large_bodies:
+        asked = read(_decode_lookup, await request.body()).form_ids
+        if len(asked) > (limit := service.settings.max_vectors):
+            raise ProblemError(
+                problems.TOO_LARGE, f"There are {len(asked):,} ids, and {limit:,} may be: send them in parts."
+            )
+        return Response(await service.in_thread(lambda: _encode(_looked_up(service, asked))), media_type=JSON)
 
 
 def answer_of(found: Found, now: float) -> FormScore:

@@ -9,20 +9,21 @@ import secrets
 import time
 from collections import defaultdict
 from datetime import UTC, datetime
-from ipaddress import ip_address
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from speed.api import problems
 from speed.api.access_log import AccessLog, Line
+from speed.api.calls import CLIENT_GONE, Call, is_loopback, peer
 from speed.api.keys import Key
 from speed.api.problems import ProblemError, later
 from speed.api.service import Service
 from speed.errors import StoreError, ThrottledError
 from speed.live import NothingLiveError
 
-CLIENT_GONE = 499  # nobody gets this answer; the log tells it apart, as nginx does
+ALWAYS_ANSWERED = "/healthz"  # who is busy is well, and must not be restarted for it
+MAX_LOGGED = 512  # characters of a path
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 log = logging.getLogger("formcast.api")
@@ -38,13 +39,13 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        call = _Call(scope, send)
+        call = Call(scope, send)
         key = None
         self._in_flight += 1
         try:
             authorization, length = self._read_headers(call)
             key = scope["key"] = self._identified(scope, authorization)
-            self._check_limits(key)
+            self._check_limits(key, scope["path"])
             if length is None:
                 receive = self._counting(receive)
             else:
@@ -58,7 +59,7 @@ class Guard:
                 self._in_flight_of[key.id] -= 1
             self._account(call, key)
 
-    def _read_headers(self, call: _Call) -> tuple[bytes, int | None]:
+    def _read_headers(self, call: Call) -> tuple[bytes, int | None]:
         """The authorization, and the length of the body: None where it comes in chunks. Names the request."""
         authorization, length = b"", 0 if call.scope["method"] in ("GET", "HEAD") else None
         for name, value in call.scope["headers"]:
@@ -82,19 +83,19 @@ class Guard:
                 sentence = "The key is not valid: it was mistyped or revoked."
                 raise ProblemError(problems.NO_KEY, sentence, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
             return key
-        if self._service.settings.api_open and not is_loopback(_peer(scope)):
+        if self._service.settings.api_open and not is_loopback(peer(scope)):
             raise ProblemError(
                 problems.NOT_LOCAL, "This API is open without keys, for requests from its own machine only."
             )
         return None
 
-    def _check_limits(self, key: Key | None) -> None:
+    def _check_limits(self, key: Key | None, path: str) -> None:
         settings = self._service.settings
         if key is not None:
             self._in_flight_of[key.id] += 1
             if self._in_flight_of[key.id] > settings.max_in_flight_per_key:
                 raise later(problems.TOO_MANY, f"The key {key.id} has too many requests at once: send fewer.")
-        if self._in_flight > settings.max_in_flight:
+        if self._in_flight > settings.max_in_flight and path != ALWAYS_ANSWERED:
             raise later(problems.BUSY, "The server answers as many requests as it can: try again.")
 
     def _counting(self, receive: Receive) -> Receive:
@@ -114,7 +115,7 @@ class Guard:
         if size > (limit := self._service.settings.max_body_bytes):
             raise ProblemError(problems.TOO_LARGE, f"A body may have {limit:,} bytes: send it in parts.")
 
-    async def _answer_error(self, call: _Call, receive: Receive, error: Exception) -> None:
+    async def _answer_error(self, call: Call, receive: Receive, error: Exception) -> None:
         if isinstance(error, ClientDisconnect):
             call.status = CLIENT_GONE
             return
@@ -127,7 +128,7 @@ class Guard:
         if not call.started:
             await problem.response(call.request_id)(call.scope, receive, call.send)
 
-    def _account(self, call: _Call, key: Key | None) -> None:
+    def _account(self, call: Call, key: Key | None) -> None:
         seconds = time.perf_counter() - call.began
         scope = call.scope
         route = scope.get("route")
@@ -139,48 +140,16 @@ class Guard:
                     time=datetime.now(UTC),
                     request_id=call.request_id,
                     method=scope["method"],
-                    path=scope["path"],
+                    path=scope["path"][:MAX_LOGGED],
                     route=path,
                     status=call.status,
                     ms=round(seconds * 1000, 3),
                     bytes=call.size,
-                    peer=_peer(scope),
+                    peer=peer(scope),
                     key=key.id if key is not None else "",
                     problem=call.problem,
                 )
             )
-
-
-class _Call:
-    """One request on its way: what was answered is noted as it is sent."""
-
-    __slots__ = ("_send", "began", "problem", "request_id", "scope", "size", "started", "status")
-
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self.scope, self._send = scope, send
-        self.began = time.perf_counter()
-        self.request_id, self.problem = "", ""
-        self.status, self.size, self.started = CLIENT_GONE, 0, False
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.started, self.status = True, message["status"]
-            message["headers"].append((b"x-request-id", self.request_id.encode()))
-        else:
-            self.size += len(message.get("body", b""))
-        await self._send(message)
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _peer(scope: Scope) -> str:
-    client = scope.get("client")
-    return client[0] if client else ""
 
 
 def _as_problem(error: Exception) -> ProblemError | None:

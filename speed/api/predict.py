@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from speed.api import problems
 from speed.api.answers import Prediction, PredictRequest
-from speed.api.bodies import read, values_of
+from speed.api.bodies import read_vector
 from speed.api.openapi import JSON, TEXT, described, parameter, schema
 from speed.api.problems import ProblemError
 from speed.api.routes import new_router, query
@@ -17,7 +17,6 @@ from speed.contract import N_FEATURES
 
 router = new_router()
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(PredictRequest).decode
 
 EXAMPLE = {"features": "-".join(["0.0"] * (N_FEATURES - 1) + ["2.0"]), "views": 120}
 
@@ -47,10 +46,9 @@ EXAMPLE = {"features": "-".join(["0.0"] * (N_FEATURES - 1) + ["2.0"]), "views": 
 )
 async def predict(request: Request) -> Response:
     bare = wants_value(request)
-    asked = read(_decode, await request.body())
-    values = values_of(asked)
+    values, views = read_vector(await request.body())
     generation = service_of(request).live.now()
-    rate, lower, upper = generation.scorer.score_one(values, asked.views)
+    rate, lower, upper = generation.scorer.score_one(values, views)
     if bare:
         return Response(repr(rate), media_type=TEXT)
     manifest = generation.manifest

@@ -16,7 +16,10 @@ from speed.live import Live
 from speed.settings import ServeSettings
 
 Answer = TypeVar("Answer")
-LONG_TASKS = 2  # batches and explanations at once in a worker: the event loop must keep its share of the core
+LONG_TASKS = 2
+"""So many batches, lists of ids and explanations are worked on at once: the event loop must keep its share."""
+LARGE_BODIES = 8
+"""So many large bodies are in memory at once; other requests wait with theirs unread."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Service:
     keys: Keys
     metrics: Metrics
     airflow: Airflow
+    large_bodies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_BODIES))
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LONG_TASKS))
 
     @property

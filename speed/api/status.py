@@ -1,4 +1,4 @@
-"""What is live, whether it is well, and what it is from."""
+"""What is live, and what it is from."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from speed.api import answers, problems
-from speed.api.metrics import CONTENT_TYPE
-from speed.api.openapi import HTML, JSON, TEXT, described, schema
+from speed.api.health import as_json, refused_in
+from speed.api.openapi import HTML, JSON, described, schema
 from speed.api.problems import ProblemError
 from speed.api.routes import new_router
 from speed.api.service import Service, service_of
@@ -24,50 +24,6 @@ router = new_router()
 LAST_RUNS = 10
 # The report is one page of our own making: it needs its own style, and nothing else.
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
-
-
-@router.get(
-    "/healthz",
-    summary="Whether the process is well",
-    tags=["status"],
-    **described(
-        scope=None,
-        answer={JSON: {"schema": schema(answers.Health)}},
-        about="It is, even with nothing to answer from.",
-    ),
-)
-async def healthz(request: Request) -> Response:
-    return _json(answers.Health())
-
-
-@router.get(
-    "/readyz",
-    summary="Whether there is a verified generation to answer from",
-    tags=["status"],
-    **described(
-        scope=None,
-        answer={JSON: {"schema": schema(answers.Ready)}},
-        about="There is. `refused` names a newer one that cannot be used.",
-        kinds=[problems.NOT_READY],
-    ),
-)
-async def readyz(request: Request) -> Response:
-    live = service_of(request).live
-    manifest = live.now().manifest
-    return _json(answers.Ready(manifest.generation, manifest.model_version, _refused(live)))
-
-
-@router.get(
-    "/metrics",
-    summary="Metrics for Prometheus",
-    tags=["status"],
-    **described(
-        scope="read", answer={TEXT: {"schema": {"type": "string"}}}, about="Over all workers of this server."
-    ),
-)
-async def metrics(request: Request) -> Response:
-    exposition = await asyncio.to_thread(service_of(request).metrics.exposition)
-    return Response(exposition, headers={"Content-Type": CONTENT_TYPE})
 
 
 @router.get(
@@ -84,7 +40,7 @@ async def metrics(request: Request) -> Response:
 async def model(request: Request) -> Response:
     generation = service_of(request).live.now()
     papers = await asyncio.to_thread(lambda: generation.papers)
-    return _json(answers.ModelAnswer(msgspec.to_builtins(generation.manifest), papers))
+    return as_json(answers.ModelAnswer(msgspec.to_builtins(generation.manifest), papers))
 
 
 @router.get(
@@ -103,7 +59,9 @@ async def generations(request: Request) -> Response:
     kept = await asyncio.to_thread(live.generations.all)
     answering = live.generation.manifest.generation if live.generation else None
     listed = [msgspec.to_builtins(manifest) for manifest in kept]
-    return _json(answers.GenerationList(await asyncio.to_thread(_pointed, live), answering, _refused(live), listed))
+    return as_json(
+        answers.GenerationList(await asyncio.to_thread(_pointed, live), answering, refused_in(live), listed)
+    )
 
 
 @router.get(
@@ -113,7 +71,7 @@ async def generations(request: Request) -> Response:
     **described(scope="read", answer={JSON: {"schema": schema(answers.Status)}}, about="What the page at / shows."),
 )
 async def status(request: Request) -> Response:
-    return _json(await asyncio.to_thread(_status, service_of(request)))
+    return as_json(await asyncio.to_thread(_status, service_of(request)))
 
 
 @router.get(
@@ -149,7 +107,7 @@ def _status(service: Service) -> answers.Status:
         age_seconds=round(now - manifest.scored_at.timestamp(), 1) if manifest else None,
         forms=manifest.count if manifest else None,
         streamed=live.streamed(),
-        refused=_refused(live),
+        refused=refused_in(live),
         requests=traffic.requests,
         errors=traffic.errors,
         requests_per_second=round(traffic.requests / max(uptime, 1e-3), 2),
@@ -161,10 +119,6 @@ def _status(service: Service) -> answers.Status:
         runs=_runs(service),
         report="/v1/report" if _report_file(service) else None,
     )
-
-
-def _refused(live: Live) -> answers.RefusedGeneration | None:
-    return answers.RefusedGeneration(*live.refused) if live.refused else None
 
 
 def _pointed(live: Live) -> str | None:
@@ -186,7 +140,3 @@ def _runs(service: Service) -> list[dict[str, Any]]:
 def _report_file(service: Service) -> Path | None:
     file = Path(service.settings.lake, "reports", "latest.html")
     return file if file.is_file() else None
-
-
-def _json(answer: msgspec.Struct) -> Response:
-    return Response(msgspec.json.encode(answer), media_type=JSON)

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speed.api import problems
-from speed.api.answers import PredictRequest
-from speed.api.bodies import values_of
+from speed.api.bodies import checked
 from speed.api.problems import ProblemError
 
 
@@ -33,7 +32,7 @@ def check_vectors(vectors: Vectors) -> None:
     good = ((vectors.features >= 0) & np.isfinite(vectors.features)).all(axis=1)
     if not good.all():
         index = int(good.argmin())
-        values_of(PredictRequest(vectors.features[index].tolist()), index)
+        checked(vectors.features[index].tolist(), index)
     if (negative := vectors.views < 0).any():
         index = int(negative.argmax())
         raise ProblemError(problems.BAD_BODY, f"Vector {index} (from 0): its views are negative.", index=index)

@@ -150,9 +150,9 @@ def test_too_much_at_once_is_told_to_come_back(lake: Path) -> None:
             answers = [await client.post("/v1/predict", json={"features": vector()}, headers=one)]
             second = asyncio.create_task(client.post("/v1/predict", content=slow_body(), headers=other))
             await asyncio.sleep(0)
-            answers += [await client.get("/healthz")]
+            answers += [await client.get("/readyz"), await client.get("/healthz")]
             release.set()
-            answers += [await first, await second, await client.get("/healthz")]
+            answers += [await first, await second, await client.get("/readyz")]
             service.live.close()
         return [
             (a.status_code, a.json().get("type", "").rpartition(":")[2], a.headers.get("retry-after"))
@@ -160,7 +160,7 @@ def test_too_much_at_once_is_told_to_come_back(lake: Path) -> None:
         ]
 
     good = (200, "", None)
-    assert asyncio.run(ask()) == [(429, "too-many", "1"), (503, "busy", "1"), good, good, good]
+    assert asyncio.run(ask()) == [(429, "too-many", "1"), (503, "busy", "1"), good, good, good, good]
 
 
 def test_a_bug_is_answered_as_one_and_keeps_its_trace_to_the_log(

@@ -57,7 +57,7 @@ def stream(  # noqa: PLR0917  (options, which typer passes by name)
         busy = f"Stream {name} runs already: two would take the same events. End it, or give this one a --name."
         with only_holder(Path(settings.lake) / CHECKPOINTS / f".{name}.lock", busy):
             events = SOURCES[source](start_spark(settings, f"formcast stream {name}"), place)
-            streaming = Stream(name, f"stream {name}", events, serve, live, _tell)
+            streaming = Stream(name, f"stream {name}", events, serve, live, _tell, source == "kinesis")
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: streaming.stop())
             typer.echo(f"Stream {name}: {place} -> {settings.lake}. Ctrl-C ends it.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import boto3
@@ -43,9 +44,13 @@ class KinesisReader(SimpleDataSourceStreamReader):
     """Reads on the driver: made for thousands of events a second, not for hundreds of thousands."""
 
     def __init__(self, stream: str, region: str | None = None, endpoint: str | None = None) -> None:
-        self._stream = stream
+        self._stream, self._region, self._endpoint = stream, region, endpoint
+
+    @cached_property
+    def _client(self) -> Any:
+        """Made where it is first used: Spark sends the reader to other processes."""
         retries = Config(retries={"mode": "standard", "max_attempts": 10})
-        self._client = boto3.client("kinesis", region_name=region, endpoint_url=endpoint, config=retries)
+        return boto3.client("kinesis", region_name=self._region, endpoint_url=self._endpoint, config=retries)
 
     def initialOffset(self) -> Offset:  # noqa: N802
         """The oldest that the stream keeps."""

@@ -31,7 +31,10 @@ Tell = Callable[[int, Outcome, str], None]
 
 @dataclass
 class Stream:
-    """A named stream of events into the realtime store. Its name is that of its checkpoint: where it goes on."""
+    """A named stream of events into the realtime store. Its name is that of its checkpoint: where it goes on.
+
+    in_parts: the source does not know what "all that is there now" is, and hands out a part at a time.
+    """
 
     name: str
     source: str
@@ -39,6 +42,7 @@ class Stream:
     settings: ServeSettings
     live: Live
     tell: Tell
+    in_parts: bool = False
 
     def __post_init__(self) -> None:
         self._taken = 0
@@ -56,15 +60,12 @@ class Stream:
         self._wait(self._start(processingTime=every))
 
     def catch_up(self) -> None:
-        """Take all that is there now, and end.
-
-        A source that hands out a part at a time is asked again until it has nothing older than this call.
-        """
+        """Take all that is there now, and end. A source in parts is asked until its events are newer than the call."""
         began, more = time.time(), True
         while more and self._stop_at is None:
             self._last = None
             self._wait(self._start(availableNow=True))
-            more = self._last is not None and (self._last.newest is None or self._last.newest < began)
+            more = self.in_parts and self._last is not None and (self._last.newest or 0) < began
 
     def _start(self, **trigger: str | bool) -> StreamingQuery:
         checkpoint = f"{self.settings.lake}/{CHECKPOINTS}/{self.name}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from deltalake import DeltaTable
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.errors import MissingError, UsageError
@@ -28,14 +28,18 @@ def folder(spark: SparkSession, path: str) -> DataFrame:
     reader = spark.readStream.option("lineSep", "\n").option("maxFileAge", _NEVER)
     lines = reader.option("maxFilesPerTrigger", FILES_A_BATCH).text(str(Path(path).absolute()))
     payload = F.col("value").cast("binary")
-    return lines.select(payload.alias("payload"), F.sha2(payload, 256).alias("event_id"), _written())
+    written = F.col("_metadata.file_modification_time")
+    return lines.select(
+        payload.alias("payload"), F.sha2(payload, 256).alias("event_id"), written.alias("received_at")
+    )
 
 
 def delta(spark: SparkSession, path: str) -> DataFrame:
     """Rows of a Delta table that is appended to: payloads in a column of that name, or forms in the columns of one.
 
     A table that changes rows in place must have its change data feed on: then every change is an event.
-    Columns `event_id` and `observed_at` (when it was true) are used where they are there.
+    Columns `event_id` and `observed_at` are used where they are there; else an event is of the time of its commit,
+    or without a feed, of the batch.
     """
     if not DeltaTable.is_deltatable(path):
         raise MissingError(f"There is no Delta table in {path!r} to stream from.")
@@ -58,11 +62,12 @@ def delta(spark: SparkSession, path: str) -> DataFrame:
         raise UsageError(
             f"The table {path!r} has neither a column payload nor form_id, views, submissions, feat_01..."
         )
-    own_id = F.col("event_id") if "event_id" in names else F.lit(None)
-    arrived = F.col("_commit_timestamp").alias("received_at") if feeds else _written()
-    if "observed_at" in names:
-        arrived = F.coalesce("observed_at", arrived).alias("received_at")
-    return rows.select(payload.alias("payload"), F.coalesce(own_id, F.sha2(payload, 256)).alias("event_id"), arrived)
+    digest = F.sha2(payload, 256)
+    event_id = F.coalesce("event_id", digest) if "event_id" in names else digest
+    # A batch that comes again after a crash has the time that it had.
+    arrived = F.col("_commit_timestamp") if feeds else F.current_timestamp()
+    received_at = F.coalesce("observed_at", arrived) if "observed_at" in names else arrived
+    return rows.select(payload.alias("payload"), event_id.alias("event_id"), received_at.alias("received_at"))
 
 
 def kinesis(spark: SparkSession, stream: str) -> DataFrame:
@@ -81,7 +86,3 @@ def kinesis(spark: SparkSession, stream: str) -> DataFrame:
 SOURCES: dict[str, Callable[[SparkSession, str], DataFrame]] = {
     source.__name__: source for source in (folder, delta, kinesis)
 }
-
-
-def _written() -> Column:
-    return F.col("_metadata.file_modification_time").alias("received_at")

@@ -32,6 +32,9 @@ from speed.sources import open_sources
 START_SECONDS = 10
 """For so long a worker waits for its first generation before it takes requests; then it answers that it has none."""
 
+SWITCH_SECONDS = 0.0005
+"""For so long a batch's thread may hold up the event loop, a tenth of Python's default."""
+
 
 def create_app(settings: ServeSettings | None = None) -> FastAPI:
     """A worker's application. Raises SpeedError where the settings make no safe API."""
@@ -49,6 +52,7 @@ def create_app(settings: ServeSettings | None = None) -> FastAPI:
             asyncio.create_task(_every(settings.watch_seconds, look)) for look in (live.look, service.keys.look)
         ]
         gc.freeze()  # what is there now stays: no collection need look at it again
+        sys.setswitchinterval(SWITCH_SECONDS)
         yield
         for watcher in watchers:
             watcher.cancel()

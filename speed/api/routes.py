@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from fastapi.routing import APIRoute, APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import request_response
 
 from speed.api import problems
 from speed.api.keys import Key
@@ -24,6 +25,11 @@ class RawRoute(APIRoute):
 
     The scope that its `security` declares is the one that is asked for, and its parameters all that there may be.
     """
+
+    def __init__(self, path: str, endpoint: Handler, **described: Any) -> None:
+        super().__init__(path, endpoint, **described)
+        # Starlette's, for FastAPI's keeps two stacks a request for dependencies that there are none of.
+        self.app = request_response(self.get_route_handler())
 
     def get_route_handler(self) -> Handler:
         endpoint: Handler = self.endpoint

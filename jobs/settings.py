@@ -38,6 +38,12 @@ class Settings(LakeSettings):
     fit_all_below: int = Field(100_000, ge=0, description="Up to this many training rows, fit on all.")
     stale_after_days: int = Field(7, ge=1, description="An older champion yields to a model not worse.")
     keep_generations: int = Field(3, ge=1, description="Serving generations kept, with the live one.")
+    dynamodb_writes: int = Field(
+        2_000, ge=1, description="Items a second that publish writes to DynamoDB, over all executors."
+    )
+    dynamodb_reads: int = Field(
+        3_000, ge=1, description="Read units (4 KB) a second with which publish compares the DynamoDB table."
+    )
     retention_days: int = Field(14, ge=7, description="Days for which tables can be read and restored as they were.")
     driver_memory: str = Field("4g", description="Heap of Spark's driver.")
     cores: str = Field("*", description="Cores that local Spark uses; * is all.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from jobs.commands.options import Lake, settings_with
 from jobs.errors import FormcastError, MissingError
 from speed.errors import StoreError
 from speed.generations import PIN, Generations
+
+if TYPE_CHECKING:
+    from speed.stores.dynamodb_index import DynamoIndex
 
 
 def generations(lake: Lake = None) -> None:
@@ -32,21 +35,38 @@ def pin(
         raise MissingError(f"There is no generation {generation!r}: `formcast generations` lists those there are.")
     try:
         found.open(generation).close()
+        if table := _in_dynamodb(lake):
+            table.point(PIN, generation)
+        found.point(PIN, generation)
     except StoreError as error:
         raise FormcastError(f"{error} It was not pinned.") from error
-    found.point(PIN, generation)
     typer.echo(f"Answers come from {generation} until `formcast unpin`.")
 
 
 def unpin(lake: Lake = None) -> None:
     """Answer from what was published last again."""
     found = _generations(lake)
-    found.unpin()
+    try:
+        if table := _in_dynamodb(lake):
+            table.unpin()
+        found.unpin()
+    except StoreError as error:
+        raise FormcastError(f"{error} The pin is still there.") from error
     typer.echo(f"Answers come from what was published last: {_pointers(found)['current']}.")
 
 
 def _generations(lake: str | None) -> Generations:
     return Generations(Path(settings_with(lake=lake).lake) / "serving")
+
+
+def _in_dynamodb(lake: str | None) -> DynamoIndex | None:
+    """The table beside the lake, where the settings name one: a pin holds in both."""
+    table = settings_with(lake=lake).dynamodb_table
+    if not table:
+        return None
+    from speed.stores.dynamodb_index import DynamoIndex
+
+    return DynamoIndex(table)
 
 
 def _pointers(found: Generations) -> dict[str, str | None]:

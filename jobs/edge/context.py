@@ -18,6 +18,8 @@ from jobs.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from jobs.edge.dynamodb import DynamoPublisher
+
 
 @dataclass(frozen=True)
 class StepContext:
@@ -43,6 +45,18 @@ class StepContext:
     @cached_property
     def serving(self) -> Serving:
         return Serving(self.tables)
+
+    @cached_property
+    def dynamodb(self) -> DynamoPublisher | None:
+        """None where the settings name no table."""
+        if not self.settings.dynamodb_table:
+            return None
+        from jobs.edge.dynamodb import DynamoPublisher  # noqa: PLC0415 - few ask for boto3 and Spark together
+
+        settings = self.settings
+        return DynamoPublisher(
+            self.tables, settings.dynamodb_table, writes=settings.dynamodb_writes, reads=settings.dynamodb_reads
+        )
 
     @cached_property
     def spark(self) -> SparkSession:

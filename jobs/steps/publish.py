@@ -15,12 +15,15 @@ def publish(context: StepContext) -> StepResult:
     published = Balance("Predictions", predictions.rows, "published scores", manifest.count)
     published.check()
 
+    items = context.dynamodb.publish(lambda: context.spark, manifest) if context.dynamodb else {}
     context.serving.swap(manifest.generation)
     outdated = context.serving.drop_outdated(manifest)
     pruned = context.serving.prune(context.settings.keep_generations)
+    if context.dynamodb:
+        outdated += context.dynamodb.tidy(context.serving.generations, manifest)
     return StepResult(
         message=f"Generation {manifest.generation} is live with {manifest.count:,} scores.",
-        counts={"published": manifest.count, "pruned": len(pruned), "streamed_dropped": outdated},
+        counts={"published": manifest.count, "pruned": len(pruned), "streamed_dropped": outdated} | items,
         read=[predictions, forms],
         balances=[whole, published],
     )

@@ -12,6 +12,7 @@ def rollback(context: StepContext, to: str) -> StepResult:
     serving, tables = context.serving, context.tables
     version = _predictions_of(context, to)
     before, champion = tables.version("predictions"), context.models.champion()
+    dynamodb, published = context.dynamodb, context.dynamodb.current() if context.dynamodb else None
 
     target = serving.build(version)  # a generation that was pruned is built anew from the table's history
     serving.rollback_intent.write_text(to, encoding="utf-8")
@@ -19,11 +20,16 @@ def rollback(context: StepContext, to: str) -> StepResult:
         tables.delta("predictions").restore(version)
         if champion.version != target.model_version:
             context.models.promote(target.model_version, f"Rolled back to run {to}.")
-        serving.swap(target.generation)  # the last, and atomic: readers move only when all else has
+        # The last, and each atomic: readers move only when all else has.
+        if dynamodb:
+            dynamodb.publish(lambda: context.spark, target)
+        serving.swap(target.generation)
     except Exception:
         tables.delta("predictions").restore(before.version)
         if champion.version != context.models.champion().version:
             context.models.promote(champion.version, champion.reason)
+        if dynamodb and published:
+            dynamodb.point(published)
         serving.rollback_intent.unlink()
         raise
     serving.rollback_intent.unlink()

@@ -34,7 +34,7 @@ class DynamoIndex:
 
     def live_name(self) -> str:
         """The generation to answer from: the pinned one, else the current. Raises StoreError before the first."""
-        pointer = self._pointer()
+        pointer = self.pointers()
         return self._live(pointer.get("pinned") or pointer.get("generation"))
 
     def live_manifest(self) -> Manifest:
@@ -43,10 +43,17 @@ class DynamoIndex:
 
     def current_name(self) -> str:
         """The generation that was published last, or rolled back to. Raises StoreError before the first."""
-        return self._live(self._pointer().get("generation"))
+        return self._live(self.pointers().get("generation"))
 
     def pinned(self) -> str | None:
-        return self._pointer().get("pinned")
+        return self.pointers().get("pinned")
+
+    def pointers(self) -> dict[str, str]:
+        """`generation`, the current one, and `pinned`: each where there is one."""
+        with plain_errors(self.name):
+            answer = self.client.get_item(TableName=self.table, Key=key(POINTER, 0), ConsistentRead=True)
+        item = answer.get("Item", {})
+        return {name: item[name]["S"] for name in ("generation", "pinned") if name in item}
 
     def point(self, pointer: str, name: str) -> None:
         """Make PIN or CURRENT name a generation. Raises StoreError where the table does not hold it."""
@@ -92,12 +99,6 @@ class DynamoIndex:
             raise StoreError(
                 f"{self.name} has no readable manifest of {item['generation']['S']!r}: {error}."
             ) from error
-
-    def _pointer(self) -> dict[str, str]:
-        with plain_errors(self.name):
-            answer = self.client.get_item(TableName=self.table, Key=key(POINTER, 0), ConsistentRead=True)
-        item = answer.get("Item", {})
-        return {name: item[name]["S"] for name in ("generation", "pinned") if name in item}
 
     def _live(self, name: str | None) -> str:
         if name is None:

@@ -14,8 +14,10 @@ import pytest
 from deltalake import write_deltalake
 from generations import small_model
 
+from jobs.commands.pin import pin, unpin
 from jobs.edge.artifacts import MANIFEST_FILE
 from jobs.edge.context import StepContext, StepResult
+from jobs.edge.dynamodb import DynamoPublisher
 from jobs.edge.ledger import Entry
 from jobs.edge.models import ARCHIVED, CHAMPION, ModelVersion
 from jobs.edge.snapshot import Serving
@@ -27,6 +29,7 @@ from jobs.steps.publish import publish
 from jobs.steps.rollback import rollback
 from speed.contract import FEATURES
 from speed.generations import PAPERS, Generations
+from speed.stores.dynamodb_index import DynamoIndex
 from speed.stores.realtime import LmdbRealtime
 from speed.stores.records import Entry as RealtimeEntry
 from speed.stores.records import Score
@@ -165,6 +168,37 @@ def test_a_rollback_that_fails_half_way_changes_nothing(
 
     assert (live(lake), predicted(lake), context.models.champion()) == before
     assert context.serving.unfinished_rollback() is None
+
+
+def test_dynamodb_goes_where_serving_goes(
+    new_context: NewContext, lake: str, dynamodb_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written there is the matter of test_dynamodb: here nothing is, and no JVM is started."""
+    monkeypatch.setattr(DynamoPublisher, "_write", lambda _, spark, manifest, seq, kept: {"items_written": seq})
+    new = partial(new_context, dynamodb_table=dynamodb_table)
+    table, serving = DynamoIndex(dynamodb_table), Generations(Path(lake) / "serving")
+
+    def names() -> list[str]:
+        return [manifest.generation for manifest in table.all()]
+
+    counts = [night(new, run_id).counts["items_written"] for run_id in ("r1", "r2", "r3", "r4", "r5")]
+    assert (counts, table.live_name(), names()) == ([1, 2, 3, 4, 5], "r5-v5", ["r5-v5", "r4-v4", "r3-v3"])
+
+    for run_id, held in (("r4", ["r5-v5", "r4-v4", "r3-v3"]), ("r2", ["r2-v2", "r5-v5", "r4-v4", "r3-v3"])):
+        run_step(partial(rollback, to=run_id), "rollback", f"back-to-{run_id}", new("rollback").settings)
+        assert (table.live_name(), names()) == (serving.live_name(), held)
+
+    context = new("rollback", "fails")
+    monkeypatch.setattr(context.serving, "swap", lambda _: (_ for _ in ()).throw(OSError("No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        rollback(context, to="r3")
+    assert table.live_name() == serving.live_name() == "r2-v2"
+
+    monkeypatch.setenv("FORMCAST_DYNAMODB_TABLE", dynamodb_table)
+    pin("r4-v4", lake)
+    assert table.live_name() == serving.live_name() == "r4-v4"
+    unpin(lake)
+    assert table.live_name() == serving.live_name() == "r2-v2"
 
 
 def test_a_generation_holds_all_that_answers_need(new_context: NewContext, lake: str) -> None:

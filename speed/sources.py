@@ -30,15 +30,16 @@ class GenerationSource(Protocol):
         """Every whole generation that is kept, newest first."""
 
 
-def open_sources(settings: ServeSettings) -> tuple[GenerationSource, RealtimeStore]:
+def open_sources(settings: ServeSettings, *, patient: bool = False) -> tuple[GenerationSource, RealtimeStore]:
     """Raises StoreError where the streamed scores cannot be opened; generations may be published later.
 
     Streamed scores are in DynamoDB where a table is named: then writers and readers may be on many machines.
+    patient: whether to wait out a throttled table by minutes, which nobody can who must answer.
     """
     in_s3 = settings.serving.startswith("s3://")
     serving = Path(settings.cache or _temporary()) if in_s3 else Path(settings.serving)
     generations = _in_dynamodb(settings, serving) if settings.store == "dynamodb" else _in_lake(settings, serving)
-    return generations, _streamed(settings, serving)
+    return generations, _streamed(settings, serving, patient)
 
 
 def _temporary() -> str:
@@ -65,9 +66,9 @@ def _in_dynamodb(settings: ServeSettings, folder: Path) -> GenerationSource:
     return DynamoGenerations(settings.dynamodb_table, models.folder)
 
 
-def _streamed(settings: ServeSettings, folder: Path) -> RealtimeStore:
+def _streamed(settings: ServeSettings, folder: Path, patient: bool) -> RealtimeStore:
     if not settings.dynamodb_table:
         return LmdbRealtime(folder)
     from speed.stores.dynamodb_realtime import DynamoRealtime  # noqa: PLC0415
 
-    return DynamoRealtime(settings.dynamodb_table)
+    return DynamoRealtime(settings.dynamodb_table, patient=patient)

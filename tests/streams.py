@@ -15,7 +15,6 @@ from speed.contract import N_FEATURES
 from speed.live import Live
 from speed.settings import ServeSettings
 from speed.sources import open_sources
-from speed.stores.realtime import LmdbRealtime
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -44,9 +43,8 @@ def stream(
     told: list[Outcome] = []
     with closing(Live(*open_sources(settings))) as live:
         events = SOURCES[kind](spark, str(place))
-        in_parts = kind == "kinesis"
         yield (
-            Stream(name, f"stream {name}", events, settings, live, lambda _, one, __: told.append(one), in_parts),
+            Stream(name, events, settings, live, lambda _, one, __: told.append(one), in_parts=kind == "kinesis"),
             told,
         )
 
@@ -62,7 +60,7 @@ def caught_up(
 
 def stored(lake: str, *form_ids: str) -> dict[str, tuple[int, float, str]]:
     """Views, predicted rate and generation of streamed forms."""
-    with closing(LmdbRealtime(Path(lake) / "serving")) as realtime:
+    with closing(open_sources(ServeSettings(lake=lake))[1]) as realtime:
         found = realtime.get_many(form_ids)
     return {id_: (one.views, round(one.predicted_rate, 6), one.generation) for id_, one in found.items()}
 

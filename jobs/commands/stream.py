@@ -16,6 +16,8 @@ from jobs.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
     from jobs.stream.batch import Outcome
+    from speed.live import Live
+    from speed.settings import ServeSettings
 
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes"}
 
@@ -35,34 +37,50 @@ def stream(  # noqa: PLR0917  (options, which typer passes by name)
     from jobs.runner import clean_run_id
     from jobs.stream.run import CHECKPOINTS, Stream
     from jobs.stream.sources import SOURCES
-    from speed.errors import StoreError
-    from speed.live import Live
-    from speed.settings import ServeSettings
-    from speed.sources import open_sources
 
     settings = settings_with(lake=lake)
-    serve = ServeSettings(lake=settings.lake)
+    serve = _serve_settings(settings.lake)
     place = (kinesis or serve.stream) if source == "kinesis" else path
     if not place:
         wanted = "--stream NAME" if source == "kinesis" else "--path PATH"
         raise UsageError(f"A stream from {source} needs {wanted}.")
     trigger = _interval(every)
     name = clean_run_id(name) or _name_of(source, place)
-    with closing(Live(*open_sources(serve))) as live:
-        live.look()
-        try:
-            live.now()
-        except StoreError as error:
-            raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error
+    with closing(_live(serve)) as live:
         busy = f"Stream {name} runs already: two would take the same events. End it, or give this one a --name."
         with only_holder(Path(settings.lake) / CHECKPOINTS / f".{name}.lock", busy):
             events = SOURCES[source](start_spark(settings, f"formcast stream {name}"), place)
-            streaming = Stream(name, f"stream {name}", events, serve, live, _tell, source == "kinesis")
+            streaming = Stream(name, events, serve, live, _tell, in_parts=source == "kinesis")
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: streaming.stop())
             typer.echo(f"Stream {name}: {place} -> {settings.lake}. Ctrl-C ends it.")
             streaming.catch_up() if once else streaming.follow(trigger)
     typer.echo(f"Stream {name} ended." if once else f"Stream {name} ended; it goes on under this name.")
+
+
+def _serve_settings(lake: str) -> ServeSettings:
+    from speed.errors import SpeedError
+    from speed.settings import ServeSettings, read_settings
+
+    try:
+        return read_settings(ServeSettings).model_copy(update={"lake": lake})
+    except SpeedError as error:
+        raise UsageError(str(error)) from error
+
+
+def _live(settings: ServeSettings) -> Live:
+    """What the stream scores with. Raises MissingError where nothing is published, or its store cannot be opened."""
+    from speed.errors import SpeedError
+    from speed.live import Live
+    from speed.sources import open_sources
+
+    try:
+        live = Live(*open_sources(settings))
+        live.look()
+        live.now()
+    except SpeedError as error:
+        raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error
+    return live
 
 
 def _tell(batch_id: int, outcome: Outcome, generation: str) -> None:

@@ -17,6 +17,8 @@ from botocore.config import Config
 from pyspark.sql.datasource import DataSource, SimpleDataSourceStreamReader
 from pyspark.sql.types import StructType
 
+from jobs.errors import MissingError
+
 EVENTS = "payload binary, event_id string, received_at timestamp"
 PAGES_A_SHARD = 4
 """At most so many of a shard in one batch, each of 10 MB or 10,000 records: they wait in the driver's memory."""
@@ -68,14 +70,14 @@ class KinesisReader(SimpleDataSourceStreamReader):
         return iter(rows), end
 
     def readBetweenOffsets(self, start: Offset, end: Offset) -> Iterator[Row]:  # noqa: N802
-        """The same records again. Raises RuntimeError where the stream does not keep them any more."""
+        """The same records again. Raises MissingError where the stream does not keep them any more."""
         rows: list[Row] = []
         for shard, at in end.items():
             after = start.get(shard, {}).get("after", "")
             if at["after"] != after:
                 found, _ = self._read_shard(shard, after, until=at["after"])
                 if _last(found, after) != at["after"]:
-                    raise RuntimeError(
+                    raise MissingError(
                         f"Records of shard {shard} of stream {self._stream} are gone, up to {at['after']}: it keeps "
                         "them no longer. Have them sent again, and start under a new --name."
                     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = "_checkpoints"
 LOOK_SECONDS = 0.2
-_OWN_ERROR = re.compile(r"\b(?:speed|jobs)\.errors\.\w+: (.+)|\bRuntimeError: (Records of shard .+)")
+_OWN_ERROR = re.compile(r"\b(?:speed|jobs)\.[\w.]+Error: (.+)")
 
 Tell = Callable[[int, Outcome, str], None]
 """Is told a batch's number, what became of it, and the generation whose model scored it."""
@@ -37,7 +37,6 @@ class Stream:
     """
 
     name: str
-    source: str
     events: DataFrame
     settings: ServeSettings
     live: Live
@@ -60,7 +59,7 @@ class Stream:
         self._wait(self._start(processingTime=every))
 
     def catch_up(self) -> None:
-        """Take all that is there now, and end. A source in parts is asked until its events are newer than the call."""
+        """Take all that is there now, and end. A source in parts is asked until its events are newer than that."""
         began, more = time.time(), True
         while more and self._stop_at is None:
             self._last = None
@@ -78,7 +77,7 @@ class Stream:
         generation = self.live.now().manifest.generation
         partition = f"stream-{self.name}"
         folder = str(Path(self._tables.path(REJECTED)).resolve())
-        outcome = run_batch(events, StreamPlan(self.settings, generation, folder, partition, self.source))
+        outcome = run_batch(events, StreamPlan(self.settings, generation, folder, partition, f"stream {self.name}"))
         # The query's own id, which a new checkpoint changes: batches count from zero again then.
         query_id = events.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
         quarantine(self._tables, outcome, partition, f"formcast-stream-{query_id}", batch_id)
@@ -108,4 +107,4 @@ def lag_seconds(outcome: Outcome) -> float:
 def _sentence(trace: str) -> str:
     """What one of our own errors says within Spark's trace, else the trace's first line."""
     found = _OWN_ERROR.search(trace)
-    return next(filter(None, found.groups())) if found else next(iter(trace.splitlines()), "no message")[:500]
+    return found[1] if found else next(iter(trace.splitlines()), "no message")[:500]

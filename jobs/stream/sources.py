@@ -48,9 +48,8 @@ def delta(spark: SparkSession, path: str) -> DataFrame:
     feeds = table.metadata().configuration.get("delta.enableChangeDataFeed") == "true"
     reader = spark.readStream.format("delta").option("maxBytesPerTrigger", BYTES_A_BATCH)
     if feeds:
-        rows = (
-            reader.option("readChangeFeed", "true").load(path).where("_change_type in ('insert', 'update_postimage')")
-        )
+        changes = reader.option("readChangeFeed", "true").load(path)
+        rows = changes.where("_change_type in ('insert', 'update_postimage')")
     else:
         rows = reader.load(path)
 
@@ -60,7 +59,7 @@ def delta(spark: SparkSession, path: str) -> DataFrame:
         payload = F.to_json(F.struct(*_FORM, F.array(*FEATURES).alias("features"))).cast("binary")
     else:
         raise UsageError(
-            f"The table {path!r} has neither a column payload nor form_id, views, submissions, feat_01..."
+            f"Table {path!r} has no column payload, and not those of a form: {', '.join(_FORM)}, feat_01 to feat_47."
         )
     digest = F.sha2(payload, 256)
     event_id = F.coalesce("event_id", digest) if "event_id" in names else digest

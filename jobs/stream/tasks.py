@@ -85,7 +85,7 @@ def _refused_row(payload: bytes, reasons: list[str], source: str, now: datetime)
 # A worker process of Spark lives on from task to task, and so does what it has opened.
 @lru_cache(maxsize=1)
 def _sources(settings: ServeSettings) -> tuple[GenerationSource, RealtimeStore]:
-    return open_sources(settings)
+    return open_sources(settings, patient=True)
 
 
 @lru_cache(maxsize=1)

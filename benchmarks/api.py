@@ -36,16 +36,17 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "formcast-bench")
     asked = parser.parse_args()
     check_wrk()
+    busy = os.getloadavg()[0]
     print(f"a store of {asked.rows:,} forms", flush=True)
     files = make_files(asked.work / f"generation-{asked.rows}", asked.rows)
     with _emptied(asked.work / "api") as lake:
         publish(files, lake / "serving", "bench-0")
         key = add_key(lake / "serving" / "keys.json", ["read", "score"], "bench-api")
         command = f"make bench-api ROWS={asked.rows} DURATION={asked.duration}"
-        write_report(_measured(command, asked.duration, files, lake, key))
+        write_report(_measured(command, busy, asked.duration, files, lake, key))
 
 
-def _measured(command: str, duration: int, files: Path, lake: Path, key: str) -> Results:
+def _measured(command: str, busy: float, duration: int, files: Path, lake: Path, key: str) -> Results:
     form_ids, vectors = ((files / name).read_text(encoding="utf-8").splitlines() for name in (FORM_IDS, VECTORS))
     lines = {"get": get_lines(form_ids), "predict": predict_lines(vectors), "hello": ["GET\t/\t"]}
     for name, those in lines.items():
@@ -70,6 +71,7 @@ def _measured(command: str, duration: int, files: Path, lake: Path, key: str) ->
         took = batches(server.port, key, vectors[:BATCH])
     return Results(
         command=command,
+        busy=busy,
         forms=len(form_ids),
         starts=starts,
         flows=flows,

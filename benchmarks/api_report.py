@@ -53,9 +53,13 @@ class Held:
 
 @dataclass(frozen=True)
 class Results:
-    """at_swaps: the most memory of a worker while generations were swapped. starts: seconds to ready."""
+    """busy: programs at work on the machine beforehand. starts: seconds to ready.
+
+    at_swaps: the most memory of a worker while generations were swapped.
+    """
 
     command: str
+    busy: float
     forms: int
     starts: list[float]
     flows: dict[str, Flow]
@@ -83,6 +87,10 @@ def _head(results: Results) -> list[str]:
         f"is made on the same machine. Full load: wrk, {THREADS} thread, {CONNECTIONS} connections, each sending "
         "its next request when the last one is answered. Steady load: look-ups and live scores in turns, sent when "
         "they are due; a latency counts from then, whatever the request had to wait for.",
+        "",
+        f"Beforehand {results.busy:.1f} programs of others were at work on the machine (its load average). What they "
+        "take of the cores is missing here, above all in the slowest hundredth; the CPU time a request is hardly "
+        "changed by them.",
         "",
     ]
 

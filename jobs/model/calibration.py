@@ -12,7 +12,10 @@ from jobs.model.losses import Array, Objective, losses
 
 MAX_BINS = 40
 MIN_FORMS = 100  # in a bin: its median is then known to about 1.25 standard deviations / 10
-LEAST_FORMS = 1_000  # of fewer, one map in ten made fresh forms worse by 0.5 to 3 %
+LEAST_FORMS = 500
+# With fewer, one map in ten made fresh forms worse by 0.5 to 3 %, though its gain was over one standard error: there,
+# a map must gain three.
+FEW_FORMS = 1_000
 FOLDS = 5
 
 
@@ -57,15 +60,16 @@ def fit_calibration(raw: Array, actual: Array, views: Array, objective: Objectiv
 
 
 def _is_shown(gain: Array, fold: NDArray[np.intp]) -> bool:
-    """Whether a gain is more than chance: over one standard error, or above 0 in every fold.
+    """Whether a gain is more than chance: over one standard error (of few forms, three), or above 0 in every fold.
 
     One standard error is the rule of Breiman et al. 1984, section 3.4.3. A few forms with a million views make that
     of a deviance larger than a gain of a third: so it is also enough that all five folds agree, which has a chance of
     1 in 32 without a gain.
     """
-    if gain.mean() > gain.std() / np.sqrt(len(gain)):
-        return True
-    return bool((np.bincount(fold, gain) > 0).all())
+    error = gain.std() / np.sqrt(len(gain))
+    if len(gain) < FEW_FORMS:
+        return bool(gain.mean() > 3 * error)
+    return bool(gain.mean() > error) or bool((np.bincount(fold, gain) > 0).all())
 
 
 def _knots(raw: Array, actual: Array, views: Array, objective: Objective) -> Calibration:

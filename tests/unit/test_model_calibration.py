@@ -48,6 +48,16 @@ def test_fit_calibration_makes_nothing_noticeably_worse(objective, bend):
     assert np.mean(changes) < 0.001 and max(changes) < 0.02
 
 
+@pytest.mark.parametrize("objective", ["mae", "mse", "deviance"])
+def test_fit_calibration_of_few_forms_only_where_they_leave_no_doubt(objective):
+    for bend, helps in ((1.0, False), (2.0, True)):
+        fresh = forms(50_000, 1_000, bend)
+        before = loss(objective, IDENTITY, *fresh)
+        for seed in range(20):
+            after = loss(objective, fit_calibration(*forms(700, seed, bend), objective), *fresh)
+            assert after < before / 2 if helps else after == before
+
+
 def test_fit_calibration_of_means_is_the_isotonic_regression_of_tied_predictions():
     """A tree of ten leaves has ten raw predictions, each a bin. The oracle is the min-max formula."""
     random = np.random.default_rng(4)
@@ -82,5 +92,5 @@ def test_fit_calibration_of_a_constant_and_of_few_forms():
     raw, actual, views = forms(3_000, 7)
     constant = fit_calibration(np.full(3_000, 0.9), actual, views, "mae")
     assert constant.apply(np.array([0.9])) == pytest.approx(np.median(actual))
-    assert len(fit_calibration(raw[:900] / 2, actual[:900], views[:900], "mae").x) == 0
+    assert len(fit_calibration(raw[:499] / 2, actual[:499], views[:499], "mae").x) == 0
     assert len(fit_calibration(raw[:0], actual[:0], views[:0], "mae").x) == 0

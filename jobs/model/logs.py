@@ -16,15 +16,18 @@ from speed.contract import FEATURES, N_FEATURES
 _LOGS, _VARYING = "logs", "varying"
 
 
-def fit_on_logs(rows: DataFrame, estimator: Estimator, *, flags: bool) -> PipelineModel:
+def fit_on_logs(
+    rows: DataFrame, estimator: Estimator, *, weight: Column, flags: bool, pool: bool = False
+) -> PipelineModel:
     """A pipeline from the 47 features to `prediction`, its last stage fitted on weighted rows.
 
-    rows: label, weight and the 47 features by name. flags: 94 inputs in place of 47, the logs and then whether each
-    feature is over 0. Inputs that are the same in all rows are left out: reweighted least squares cannot be solved
-    with them, as MLlib's ridge is in units of an input's own variance.
+    rows: label and the 47 features by name. flags: 94 inputs in place of 47, the logs and then whether each feature
+    is over 0. pool: fit on `pooled` rows. Inputs that are the same in all rows are left out: reweighted least squares
+    cannot be solved with them, as MLlib's ridge is in units of an input's own variance.
     """
     stages = [*_log_stages(flags), VectorSlicer(inputCol=_LOGS, outputCol=_VARYING, indices=_varying(rows, flags))]
-    assembled = PipelineModel(stages).transform(rows).select("label", "weight", _VARYING)
+    weighted = pooled(rows, weight) if pool else rows.withColumn("weight", weight)
+    assembled = PipelineModel(stages).transform(weighted).select("label", "weight", _VARYING)
     # A reweighted fit goes over its rows many times.
     assembled.persist()
     try:

@@ -63,10 +63,10 @@ def test_family_scores_alike_in_spark_and_without_it(spark, rows, table, family,
 
 @pytest.mark.parametrize("flags", [False, True])
 def test_glm_of_pooled_rows_is_that_of_single_rows(rows, flags):
-    single = rows.withColumn("weight", F.col("views").cast("double"))
     estimator = GeneralizedLinearRegression(family="binomial", link="logit", regParam=1e-6)
     wanted, found = (
-        fit_on_logs(given, estimator, flags=flags).stages[-1] for given in (single, pooled(rows, F.col("views")))
+        fit_on_logs(rows, estimator, weight=F.col("views"), flags=flags, pool=pool).stages[-1]
+        for pool in (False, True)
     )
     assert found.coefficients.size == (92 if flags else 46)  # without those of the feature that is 0 in all forms
     np.testing.assert_allclose(found.coefficients.toArray(), wanted.coefficients.toArray(), atol=1e-9)

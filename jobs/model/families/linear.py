@@ -13,7 +13,7 @@ from jobs.model.logs import fit_on_logs, read_linear
 
 def fit(rows: DataFrame, params: Params, _seed: int) -> MllibModel:
     estimator = LinearRegression(regParam=params["regParam"])
-    return MllibModel(fit_on_logs(rows.withColumn("weight", F.lit(1.0)), estimator, flags=params["flags"]))
+    return MllibModel(fit_on_logs(rows, estimator, weight=F.lit(1.0), flags=params["flags"]))
 
 
 def explain(saved: Saved) -> Linear:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+from time import monotonic as clock
 from typing import TYPE_CHECKING
 
 from jobs.edge.artifacts import Rival
@@ -68,7 +68,7 @@ def _search(  # noqa: PLR0917  (each is another thing, and the only caller names
     judges = with_features(unseen.select("label", *FEATURES)).persist()
     params = {family.name: family.params for family in chosen}
     searchable = sorted((family for family in chosen if family.space), key=lambda family: family.choices)
-    deadline = time.monotonic() + context.settings.search_seconds
+    deadline = clock() + context.settings.search_seconds
     trials: list[tuple[str, Trial]] = []
     try:
         for waiting, family in zip(range(len(searchable), 0, -1), searchable, strict=True):
@@ -78,8 +78,8 @@ def _search(  # noqa: PLR0917  (each is another thing, and the only caller names
                 return training.mean_absolute_error(native.transform(judges))
 
             known = [rival.params] if rival.family == family.name else []
-            budget = (deadline - time.monotonic()) / waiting
-            params[family.name], tried = search(family, fit_and_judge, budget, seed, known=known)
+            budget = (deadline - clock()) / waiting
+            params[family.name], tried = search(family, fit_and_judge, budget, seed, known=known, clock=clock)
             trials += [(family.name, trial) for trial in tried]
     finally:
         judges.unpersist()

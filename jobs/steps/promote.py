@@ -12,6 +12,7 @@ from jobs.edge.artifacts import (
     read_evaluation,
     read_holdout,
     read_manifest,
+    read_portable,
 )
 from jobs.edge.context import StepContext, StepResult
 from jobs.edge.models import REFUSED, ModelVersion
@@ -23,7 +24,8 @@ from jobs.model.losses import LOSS_NAMES, losses
 def promote(context: StepContext) -> StepResult:
     """Reads the challenger's holdout; writes its state. A refusal is a success as long as a champion is live.
 
-    Raises MissingError where the run has no challenger, and FormcastError where it is refused and nothing is live.
+    Raises MissingError where the run has no challenger, and FormcastError where its files are damaged, or where it is
+    refused and nothing is live.
     """
     models, challenger = context.models, _challenger(context)
     champion = find_readable_champion(models)
@@ -61,6 +63,7 @@ def _challenger(context: StepContext) -> ModelVersion:
 def _decide(context: StepContext, challenger: ModelVersion, champion: ModelVersion | None) -> Decision:
     """The gate's decision: against the champion, or against the baseline where there is none."""
     folder = context.models.verified_folder(challenger)
+    read_portable(folder)  # an error where it cannot score
     paper, parity = read_manifest(folder), read_evaluation(folder).parity
     version = champion.version if champion else None
     if paper.champion != version:

@@ -5,37 +5,44 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import numpy as np
+import onnx
 import pyarrow as pa
 import pytest
 
 from jobs.edge.artifacts import read_evaluation, read_holdout, read_manifest, read_portable
+from jobs.edge.models import checksum
 from jobs.edge.tables import Tables
 from jobs.errors import ContractError, FormcastError, MissingError
 from jobs.model.export import from_constant, raw_model
 from jobs.model.families import families
-from jobs.model.search import search
 from jobs.schemas import FORMS
 from jobs.steps.promote import promote
+from jobs.steps.score import score
 from jobs.steps.train import train
 from jobs.transforms.predictions import with_predictions
 from speed.contract import FEATURES
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SMALL = {"forest": {"numTrees": 3, "maxDepth": 3}, "gbt": {"maxIter": 3, "maxDepth": 3}}
+SPACES = {"linear": {"flags": (False, True)}, "gbt": {"maxDepth": (2, 3), "stepSize": (0.06, 0.5)}}
 QUICK = {"families": "linear,gbt"}
 
 
 @pytest.fixture(autouse=True)
 def small_models(monkeypatch):
-    """The real families, with trees that grow in a second."""
+    """The real families, with trees that grow in a second, and little to search."""
 
     def small(names):
-        return tuple(replace(each, params=each.params | SMALL.get(each.name, {})) for each in families(names))
+        return tuple(
+            replace(each, params=each.params | SMALL.get(each.name, {}), space=SPACES.get(each.name, {}))
+            for each in families(names)
+        )
 
     monkeypatch.setattr("jobs.steps.fitting.families", small)
 
@@ -140,10 +147,9 @@ def test_train_killed_and_retried_leaves_what_one_run_does(spark, lake, new_cont
 def test_search_fits_what_did_best_and_tells_every_trial(spark, lake, new_context, monkeypatch):
     """On the forms that judge a search, the parameters that win are never worse than the fixed defaults."""
     # Each look at the clock is a quarter of a second, however fast the machine.
-    quarters = partial(search, clock=partial(next, itertools.count(0, 0.25)))
-    monkeypatch.setattr("jobs.steps.fitting.search", quarters)
+    monkeypatch.setattr("jobs.steps.fitting.clock", partial(next, itertools.count(0, 0.25)))
     write_forms(lake)
-    context = new_context("train", search_budget="30s", **QUICK)
+    context = new_context("train", search_budget="60s", **QUICK)
     metrics = train(context).metrics
     trials = {}
     for (metric, told), value in metrics.items():
@@ -217,6 +223,63 @@ def test_train_takes_a_champion_without_files_for_none(spark, lake, new_context)
     second = new_context("train", "night-2", **QUICK)
     train(second)
     assert "night-2" in promote(second).message
+
+
+def flip_a_byte(folder):
+    file = folder / "model.onnx"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def cut_off(folder):
+    file = folder / "model.onnx"
+    file.write_bytes(file.read_bytes()[:500])
+
+
+def of_other_features(folder):
+    model = onnx.load(folder / "model.onnx")
+    (listed,) = [each for each in model.metadata_props if each.key == "features"]
+    listed.value = ",".join(reversed(FEATURES))
+    onnx.save(model, folder / "model.onnx")
+
+
+def with_other_papers(folder):
+    file = folder / "manifest.json"
+    file.write_text(file.read_text().replace("feat_07", "colour"))
+
+
+def test_damaged_models_neither_go_live_nor_score(spark, lake, new_context):
+    """Each damage in turn to the challenger and to the champion; all but the first with a checksum that fits."""
+    write_forms(lake)
+    for night in ("night-1", "night-2"):
+        train(new_context("train", night, **QUICK))
+        promote(new_context("promote", night))
+    context = new_context("score", "night-2")
+    models = context.models
+    score(context)
+    before = context.tables.version("predictions")
+    (challenger,) = [model for model in models.of_run("night-2") if model.artifact_uri]
+    for step, version in ((promote, challenger.version), (score, models.champion().version)):
+        folder, whole = models.folder(version), models.get(version)
+        for damage, message in (
+            (flip_a_byte, "were changed: train again"),
+            (cut_off, "damaged or no ONNX model.*train again"),
+            (of_other_features, r"made for other features: feat_47,.*train again"),
+            (with_other_papers, r"trained on other features: .*colour.*train again"),
+        ):
+            kept = shutil.copytree(folder, folder.parent / ".kept")
+            damage(folder)
+            if damage is not flip_a_byte:
+                models.save([replace(whole, artifact_sha256=checksum(folder))])
+            live = models.champion()
+            with pytest.raises(FormcastError, match=message):
+                step(context)
+            assert models.champion() == live
+            assert context.tables.version("predictions") == before
+            shutil.rmtree(folder)
+            kept.rename(folder)
+            models.save([whole])
 
 
 def test_promote_refuses_a_challenger_that_was_judged_against_another_champion(spark, lake, new_context):

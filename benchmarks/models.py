@@ -11,9 +11,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from benchmarks.models_page import OURS, write_page
 from benchmarks.one_model import MODELS
 from benchmarks.processes import Measured, measure
-from benchmarks.report import machine
 from benchmarks.rows import sample_of
 from jobs.model.families import families
 from jobs.model.gate import BASELINE
@@ -40,45 +40,15 @@ def main() -> None:
         print(name, flush=True)
         fraction = str(Settings().fit_fraction)
         measured[name] = measure("benchmarks.one_model", name, str(lake / "forms"), fraction, environment=environment)
-    for family in families(asked.families):
-        if family.name == BASELINE:
-            continue  # never fitted alone: train has it beside every other
+    # The baseline is never fitted alone: train has it beside every other.
+    own = [family for family in families(asked.families) if family.name != BASELINE]
+    for family in own:
         print(family.name, flush=True)
-        measured[f"Formcast {family.name}"] = measure("benchmarks.one_family", family.name, environment=environment)
+        measured[OURS + family.name] = measure("benchmarks.one_family", family.name, environment=environment)
+    plain = [OURS + family.name for family in own if not family.extra] or [OURS + family.name for family in own]
+    champion = min(plain, key=lambda name: measured[name].said["mae"])
     command = f"make bench-models ROWS={asked.rows}" + (f" FAMILIES={asked.families}" if asked.families else "")
-    text = "\n".join(_lines(command, measured)) + "\n"
-    RESULTS.write_text(text, encoding="utf-8")
-    print(text)
-
-
-def _lines(command: str, measured: dict[str, Measured]) -> list[str]:
-    fit_forms = next(iter(measured.values())).said["fit_forms"]
-    strongest = next(run.said["mae"] for name, run in measured.items() if name.startswith("LightGBM"))
-    lines = [
-        "# Models side by side",
-        "",
-        f"Made by `{command}` {machine('pyspark', 'scikit-learn', 'lightgbm', 'onnxruntime')}",
-        "",
-        f"All are fitted on the same {fit_forms:,} forms and judged on the same holdout. Formcast's are calibrated "
-        "on forms of their own, as every night, and scored by the portable model; the outsiders are taken as they "
-        "come, clipped to [0, 1]. Fit and score (the holdout) are the work alone; memory is the process tree's.",
-        "",
-        "| model | MAE | against LightGBM | RMSE | R2 | fit, s | score, s | peak memory, GB | artifact, MB |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for name, run in sorted(measured.items(), key=lambda item: item[1].said["mae"]):
-        said = run.said
-        lines.append(
-            f"| {name} | {said['mae']:.5f} | {said['mae'] / strongest - 1:+.2%} | {said['rmse']:.5f} "
-            f"| {said['r2']:.4f} | {said['fit_seconds']:.1f} | {said['score_seconds']:.2f} "
-            f"| {run.peak_bytes / 1e9:.2f} | {said['bytes'] / 1e6:.2f} |"
-        )
-    lines += [
-        "",
-        "The rows are synthetic (`formcast sample`): how the features move the rate in them was invented. The table "
-        "compares programs; it says nothing of how well real forms can be predicted.",
-    ]
-    return lines
+    print(write_page(RESULTS, command, measured, champion))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.models_page import LIGHTGBM, LINEAR
 from benchmarks.rows import read_fit_and_holdout
 
 
@@ -48,10 +49,10 @@ def lightgbm() -> Any:
 
 
 MODELS: dict[str, Callable[[], Any]] = {
-    "scikit-learn LinearRegression": linear,
+    LINEAR: linear,
     "scikit-learn RandomForestRegressor": forest,
     "scikit-learn Pipeline with GridSearchCV": grid_search,
-    "LightGBM, absolute loss, 300 trees": lightgbm,
+    LIGHTGBM: lightgbm,
 }
 
 

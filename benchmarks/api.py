@@ -43,10 +43,10 @@ def main() -> None:
         publish(files, lake / "serving", "bench-0")
         key = add_key(lake / "serving" / "keys.json", ["read", "score"], "bench-api")
         command = f"make bench-api ROWS={asked.rows} DURATION={asked.duration}"
-        write_report(_measured(command, busy, asked.duration, files, lake, key))
+        write_report(_measured(command, asked.duration, files, lake, key, busy=busy))
 
 
-def _measured(command: str, busy: float, duration: int, files: Path, lake: Path, key: str) -> Results:
+def _measured(command: str, duration: int, files: Path, lake: Path, key: str, *, busy: float) -> Results:
     form_ids, vectors = ((files / name).read_text(encoding="utf-8").splitlines() for name in (FORM_IDS, VECTORS))
     lines = {"get": get_lines(form_ids), "predict": predict_lines(vectors), "hello": ["GET\t/\t"]}
     for name, those in lines.items():

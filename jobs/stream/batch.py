@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deltalake import CommitProperties
+from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import Transaction
 from pyspark.sql import DataFrame
 
@@ -18,6 +19,7 @@ from jobs.schemas import PARTITIONS, REJECTED_FORMS
 from jobs.stream.tasks import RECORD_DDL, StreamPlan, handle
 
 REJECTED = "rejected_forms"
+TRIES = 5
 
 
 @dataclass
@@ -54,20 +56,27 @@ def run_batch(events: DataFrame, plan: StreamPlan) -> Outcome:
 def quarantine(tables: Tables, outcome: Outcome, partition: str, stream_id: str, batch_id: int) -> None:
     """Commit a batch's refused payloads once: the table itself remembers the last batch of each stream.
 
-    An append needs no lock: Delta lets it pass beside the nightly's commits, which replace other partitions.
+    No lock is needed. Where the nightly replaced lines of its own a moment before, Delta asks to look again.
     """
     if not outcome.parts:
         return
-    table = tables.delta(REJECTED)
-    done = table.transaction_version(stream_id)
-    if done is not None and done >= batch_id:
-        for part in outcome.parts:  # a batch that was killed after this commit comes again
-            Path(tables.path(REJECTED), part["path"]).unlink()
-        return
-    table.create_write_transaction(
-        [add_action(part, {"run_id": partition}) for part in outcome.parts],
-        mode="append",
-        schema=REJECTED_FORMS,
-        partition_by=PARTITIONS[REJECTED],
-        commit_properties=CommitProperties(app_transactions=[Transaction(stream_id, batch_id)]),
-    )
+    for attempt in range(1, TRIES + 1):
+        table = tables.delta(REJECTED)
+        done = table.transaction_version(stream_id)
+        if done is not None and done >= batch_id:
+            for part in outcome.parts:  # a batch that was killed after this commit comes again
+                Path(tables.path(REJECTED), part["path"]).unlink()
+            return
+        try:
+            table.create_write_transaction(
+                [add_action(part, {"run_id": partition}) for part in outcome.parts],
+                mode="append",
+                schema=REJECTED_FORMS,
+                partition_by=PARTITIONS[REJECTED],
+                commit_properties=CommitProperties(app_transactions=[Transaction(stream_id, batch_id)]),
+            )
+        except CommitFailedError:
+            if attempt == TRIES:
+                raise
+        else:
+            return

@@ -116,7 +116,7 @@ class Live:
         self._pause = min(self._pause * 2, LAST_RETRY_SECONDS) if again else FIRST_RETRY_SECONDS
         self._retry_at = time.monotonic() + self._pause
         if not again or self.refused is None or self.refused.reason != reason:
-            log.warning("Generation %s is refused: %s", name or "?", reason)
+            log.warning("%s: %s", f"Generation {name} is refused" if name else "No generation is named", reason)
             self.refused = Refused(name, reason, datetime.now(UTC))
 
 

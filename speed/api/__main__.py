@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -12,46 +13,73 @@ from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
 from speed.api.app import check_settings
+from speed.api.keys import Keys
 from speed.api.metrics import SHARED_DIR, STARTED
 from speed.errors import SpeedError
 from speed.settings import ServeSettings, read_settings
+from speed.sources import open_sources
 
 GRACE_SECONDS = 20
 KEEP_ALIVE_SECONDS = 75  # longer than what proxies keep: they, not we, close connections at rest
 HANGING_SECONDS = 30  # also how long a reload gives a new worker to be ready
+USAGE, MISSING = 2, 4
 _LOGGER = {"handlers": ["default"], "level": "INFO", "propagate": False}
 
 
 def main() -> int:
+    """Serve until a signal ends it; answers the exit code."""
     try:
         settings = read_settings(ServeSettings)
-        check_settings(settings)
+        _check(settings)
     except SpeedError as error:
         print(f"formcast: {error}", file=sys.stderr)
-        return 2
-    with tempfile.TemporaryDirectory(prefix="formcast-metrics-") as shared:
+        return USAGE
+    try:
+        listening = _listen(settings)
+    except OSError as error:
+        where = f"Port {settings.port} of {settings.host}"
+        print(f"formcast: {where} cannot be listened on ({error.strerror}): choose another.", file=sys.stderr)
+        return MISSING
+    with tempfile.TemporaryDirectory(prefix="formcast-metrics-") as shared, listening:
         os.environ |= {SHARED_DIR: shared, STARTED: str(time.time())}
-        if not settings.api_open and not settings.keys_path.exists():
-            print(
-                f"There are no API keys in {settings.keys_path} yet: `formcast keys add` makes one.", file=sys.stderr
-            )
-        config = Config(
-            "speed.api.app:create_app",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            loop="uvloop",
-            http="httptools",
-            log_config=LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | {"formcast": _LOGGER}},
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-            timeout_worker_healthcheck=HANGING_SECONDS,
-        )
-        Multiprocess(config, sockets=[config.bind_socket()]).run()
+        Multiprocess(_config(settings), sockets=[listening]).run()
     return 0
+
+
+def _check(settings: ServeSettings) -> None:
+    """Raises SpeedError for what would end every worker as it starts."""
+    check_settings(settings)
+    keys = Keys(settings.keys_path)
+    if not keys and not settings.api_open:
+        print(f"There are no API keys in {keys.path} yet: `formcast keys add` makes one.", file=sys.stderr)
+    _, realtime = open_sources(settings)
+    realtime.close()
+
+
+def _listen(settings: ServeSettings) -> socket.socket:
+    """Raises OSError where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    listening.set_inheritable(True)
+    host, port = listening.getsockname()[:2]
+    print(f"Formcast is at http://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr, flush=True)
+    return listening
+
+
+def _config(settings: ServeSettings) -> Config:
+    return Config(
+        "speed.api.app:create_app",
+        factory=True,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        log_config=LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | {"formcast": _LOGGER}},
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_worker_healthcheck=HANGING_SECONDS,
+    )
 
 
 if __name__ == "__main__":

@@ -102,7 +102,10 @@ def _changing(path: Path) -> Iterator[list[Key]]:
         with (path.parent / f".{path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             keys = read_keys(path)
+            before = list(keys)
             yield keys
+            if keys == before:
+                return
             part = path.with_name(f".{path.name}.{os.getpid()}")
             part.unlink(missing_ok=True)
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -94,7 +94,11 @@ class _LiveCollector(Collector):
             yield _gauge("formcast_generation_forms", "Forms in the live generation.", manifest.count)
         yield info
         yield _gauge("formcast_ready", "1 with a verified generation.", float(generation is not None))
-        yield _gauge("formcast_generation_refused", "1 where a newer one cannot be used.", float(bool(refused)))
+        yield _gauge(
+            "formcast_generation_refused",
+            "1 where a newer one cannot be used.",
+            float(bool(refused and refused.name)),
+        )
         if (streamed := self._live.streamed()) is not None:
             yield _gauge("formcast_streamed_entries", "Streamed scores in the store.", streamed)
 

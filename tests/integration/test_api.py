@@ -38,7 +38,7 @@ class Server:
                 [sys.executable, "-m", "jobs", *arguments], stdout=out, stderr=err, env=environment
             )
         self.log, self.serving = log, lake / "serving"
-        self.url = until(lambda: re.search(r"running on (http://127\.0\.0\.1:\d+)", self.log.read_text()))[1]
+        self.url = until(lambda: re.search(r"Formcast is at (http://127\.0\.0\.1:\d+)", self.log.read_text()))[1]
         until(lambda: len(self.workers()) == 2 and self.log.read_text().count("startup complete") == 2)
 
     def client(self) -> httpx.Client:

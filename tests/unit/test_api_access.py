@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import stat
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from jobs.cli import app as cli
+from speed.api.__main__ import main
 from speed.api.app import check_settings, create_app
 from speed.api.keys import Keys, add_key, read_keys, revoke_key
 from speed.errors import SpeedError
@@ -98,6 +100,7 @@ def test_keys_are_hashed_private_and_told_once(tmp_path: Path) -> None:
 def test_keys_are_followed_when_they_change_and_kept_when_they_break(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     keys = Keys(path)
+    assert not revoke_key(path, "nobody") and not path.exists()
     first, second = add_key(path, ["read"]), add_key(path, ["score"])
     keys.look()
     assert keys.verify(first) and keys.verify(second)
@@ -213,3 +216,26 @@ def test_page_loads_from_nowhere_else(lake: Path) -> None:
         answer = client.get("/")
         assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
         assert client.get("/docs").status_code == client.get("/redoc").status_code == 404
+
+
+def test_server_says_in_one_sentence_why_it_does_not_start(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "keys.json"
+    broken.write_text("{")
+    key_header(lake)
+    monkeypatch.setenv("FORMCAST_LAKE", str(lake))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for settings, code, sentence in (
+            ({"FORMCAST_PORT": port}, 4, f"Port {port} of 127.0.0.1 cannot be listened on"),
+            ({"FORMCAST_KEYS_FILE": str(broken)}, 2, f"The API keys in {broken} cannot be read"),
+            ({"FORMCAST_STORE": "dynamodb"}, 2, "FORMCAST_STORE=dynamodb needs the name of a table"),
+            ({"FORMCAST_WORKERS": "0"}, 2, "The setting FORMCAST_WORKERS cannot be '0'"),
+        ):
+            with monkeypatch.context() as patch:
+                for name, value in settings.items():
+                    patch.setenv(name, value)
+                assert main() == code
+            (line,) = capsys.readouterr().err.splitlines()
+            assert line.startswith(f"formcast: {sentence}")

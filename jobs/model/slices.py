@@ -109,12 +109,16 @@ def _cut(judged: Judged, by: str, groups: Groups, labels: list[str]) -> list[Sli
 
 
 def _quantile_groups(values: Array, count: int) -> Groups:
-    """(n,) numbers from 0, without gaps: about equally many in each, equal values in the same."""
+    """(n,) numbers from 0, without gaps: about equally many in each, equal values in the same.
+
+    A few beside many equal values, under a quarter of a share, join those before them, or else those after.
+    """
     if len(values) == 0:
         return np.empty(0, dtype=np.intp)
     edges = np.quantile(values, np.arange(1, count) / count, method="higher")
     groups = np.searchsorted(edges, values, side="right")
-    return np.unique(groups, return_inverse=True)[1]
+    enough = np.bincount(groups, minlength=count) >= len(values) / (4 * count)
+    return np.maximum(np.cumsum(enough) - 1, 0)[groups]
 
 
 def _ranges(values: Array, groups: Groups) -> list[str]:

@@ -146,10 +146,10 @@ def _model_of(tables: Tables, models: Models, entries: list[Entry]) -> ModelVers
 def _judged(models: Models, model: ModelVersion | None, notes: list[str]) -> Judged | None:
     if model is None:
         return None
-    folder, found = models.folder(model.version), dict[str, Any]()
+    found = dict[str, Any]()
     for name, read in (("manifest", read_manifest), ("evaluation", read_evaluation)):
         try:
-            found[name] = read(folder)
+            found[name] = read(models.folder(model.version))
         except FormcastError as error:
             notes.append(str(error))
     return Judged(model, **found)

@@ -55,14 +55,14 @@ def draw(steps: list[StepLine], evaluation: Evaluation | None, contest: Evaluati
 def _comparisons(contest: Evaluation) -> Markup:
     marks = [
         Mark(
-            f"{each.name} to {each.other}",
+            f"{each.name} vs {each.other}",
             each.difference,
             (each.lower, each.upper),
             _side(each.lower, each.upper),
         )
         for each in contest.comparisons
     ]
-    rule = Rule(0.0, "first better ← 0 → worse")
+    rule = Rule(0.0, "no difference")
     return dots(marks, title="Differences of MAE", show=lambda value: f"{value:+.4f}", rule=rule)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from jobs.edge.summary import reason_words
+from jobs.model.losses import LOSS_NAMES
 from jobs.report.figures import IMPORTANT, draw
 from jobs.report.verdict import changes, verdict
 
@@ -61,6 +62,7 @@ def render(facts: Facts) -> str:
         main_checksums=_main_checksums(facts),
         measures=MEASURES,
         floors=_floors(evaluation),
+        objective=_objective(facts),
         top=IMPORTANT,
     )
     return page + "\n"
@@ -79,6 +81,12 @@ def _floors(evaluation: Evaluation | None) -> dict[str, float]:
     if evaluation is None:
         return {}
     return {name: getattr(evaluation.noise, name) for name in MEASURES if hasattr(evaluation.noise, name)}
+
+
+def _objective(facts: Facts) -> str:
+    """What the live model was calibrated for and judged by, in words."""
+    papers = facts.live.manifest if facts.live is not None else None
+    return f"{LOSS_NAMES[papers.objective]} of a form" if papers is not None else "error of a form"
 
 
 def _main_checksums(facts: Facts) -> dict[str, str]:

@@ -52,7 +52,7 @@ def verdict(facts: Facts) -> Verdict:
     if not summary.scored:
         return Verdict(BAD, "Nothing was scored: the run has not come to its end.", [])
     concerns = _concerns(facts)
-    words = f"Good. {summary.scored:,} forms have new predictions"
+    words = f"{summary.scored:,} forms have new predictions"
     if facts.live is not None:
         words += f" by {facts.live.model.version}, {_standing(facts)}"
     return Verdict(LOOK if concerns else GOOD, f"{words}.", concerns)

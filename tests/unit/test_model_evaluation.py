@@ -79,6 +79,11 @@ def test_slices_by_feature_give_zeros_a_slice_of_their_own():
     assert_slice(found[1], judged, ordered[: found[1].forms])
     assert [each.forms for each in slices_by_feature(judged, "feat_07", np.arange(800) + 1.0)] == [200] * 4
     assert [each.label for each in slices_by_feature(judged, "feat_07", np.zeros(800))] == ["0"]
+    few = np.array([0.0] * 3 + [1.0] * 500 + [2.0] * 294 + [9.0] * 3)  # too few at both ends to be a slice
+    assert [(each.label, each.forms) for each in slices_by_feature(judged, "feat_07", few)] == [
+        ("0-1", 503),
+        ("2-9", 297),
+    ]
 
 
 def test_compare_gives_the_interval_of_all_forms():

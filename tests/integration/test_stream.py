@@ -81,11 +81,13 @@ def test_a_killed_stream_loses_and_doubles_nothing(spark: SparkSession, lake: st
     for half in ("n", "m"):  # one task each
         drop(inbox, half, *(line(f"{half}{at}", 3) if at % 10 else f"poison {half}{at}" for at in range(count)))
     command = [sys.executable, "-m", "jobs", "stream", "--source", "folder", "--path", str(inbox), "--lake", lake]
-    process = subprocess.Popen([*command, "--name", "s", "--once"], start_new_session=True, stderr=subprocess.DEVNULL)
+    command += ["--name", "s", "--once"]
+    env = os.environ | {"FORMCAST_DRIVER_MEMORY": "1g"}
+    process = subprocess.Popen(command, env=env, start_new_session=True, stderr=subprocess.DEVNULL)
     with closing(LmdbRealtime(Path(lake) / "serving")) as realtime:
         try:
-            until = time.monotonic() + 60
-            while len(realtime) == 0 and time.monotonic() < until:
+            until = time.monotonic() + 300
+            while len(realtime) == 0 and process.poll() is None and time.monotonic() < until:
                 time.sleep(0.005)
         finally:
             os.killpg(process.pid, signal.SIGKILL)

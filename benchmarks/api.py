@@ -109,7 +109,7 @@ async def _swaps(files: Path, serving: Path) -> None:
         await asyncio.sleep(pause)
         await asyncio.to_thread(publish, files, serving, f"bench-{number}")
         if number > 1:
-            shutil.rmtree(serving / f"bench-{number - 2}")
+            await asyncio.to_thread(shutil.rmtree, serving / f"bench-{number - 2}")
 
 
 def _held(lake: Path, key: str, duration: int) -> Held:

@@ -59,6 +59,7 @@ def test_under_load_swaps_damage_a_kill_and_a_revoked_key_touch_nobody_else(tmp_
         generations.point(CURRENT, "broken")
         _until(lambda: all('"generation":"broken"' in server.ready() for _ in range(8)), "broken to be refused")
         stages.append(_stage(everybody, "g3"))
+        generations.point(CURRENT, "g3")  # a worker that starts beside a broken one has none to stay with
 
         victim, killed_at = server.workers()[0], time.monotonic()
         os.kill(victim, signal.SIGKILL)

@@ -14,6 +14,7 @@ from uvicorn.supervisors import Multiprocess
 
 from speed.api.app import check_settings
 from speed.api.keys import Keys
+from speed.api.listeners import OwnListener
 from speed.api.metrics import SHARED_DIR, STARTED
 from speed.errors import SpeedError
 from speed.settings import ServeSettings, read_settings
@@ -35,14 +36,14 @@ def main() -> int:
         print(f"formcast: {error}", file=sys.stderr)
         return USAGE
     try:
-        listening = _listen(settings)
+        bound = _bind(settings)
     except OSError as error:
         where = f"Port {settings.port} of {settings.host}"
         print(f"formcast: {where} cannot be listened on ({error.strerror}): choose another.", file=sys.stderr)
         return MISSING
-    with tempfile.TemporaryDirectory(prefix="formcast-metrics-") as shared, listening:
+    with tempfile.TemporaryDirectory(prefix="formcast-metrics-") as shared, bound:
         os.environ |= {SHARED_DIR: shared, STARTED: str(time.time())}
-        Multiprocess(_config(settings), sockets=[listening]).run()
+        Multiprocess(_config(settings), sockets=OwnListener(bound)).run()
     return 0
 
 
@@ -56,14 +57,15 @@ def _check(settings: ServeSettings) -> None:
     realtime.close()
 
 
-def _listen(settings: ServeSettings) -> socket.socket:
+def _bind(settings: ServeSettings) -> socket.socket:
     """Raises OSError where the address cannot be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    listening.set_inheritable(True)
-    host, port = listening.getsockname()[:2]
+    bound = socket.socket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((settings.host, settings.port))
+    host, port = bound.getsockname()[:2]
     print(f"Formcast is at http://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr, flush=True)
-    return listening
+    return bound
 
 
 def _config(settings: ServeSettings) -> Config:

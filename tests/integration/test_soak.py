@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ def test_under_load_swaps_damage_a_kill_and_a_revoked_key_touch_nobody_else(tmp_
     key, guest_key = add_key(key_file, ["read", "score"]), add_key(key_file, ["read", "score"])
 
     with _serving(tmp_path) as server, _reading(server.port, key, guest_key) as (readers, guest):
+        assert max(server.connections_of_one_moment().values()) < 29  # of 32: no worker is left without
         everybody = [*readers, guest]
         stages = [_stage(everybody, "g1")]
         generations.point(CURRENT, "g2")
@@ -146,7 +148,7 @@ def _asked(connection: http.client.HTTPConnection, key: str, kind: int, form_id:
     connection.request(method, path, json.dumps(body) if body else None, headers)
     response = connection.getresponse()
     said = json.loads(response.read())
-    worker = response.headers["x-request-id"].split("-")[0]
+    worker = _worker(response)
     if response.status != 200:
         return Answer(time.monotonic(), worker, "", str(response.status))
     generation, model = said["generation"], said.get("model_version")
@@ -157,6 +159,11 @@ def _asked(connection: http.client.HTTPConnection, key: str, kind: int, form_id:
     return Answer(time.monotonic(), worker, generation, f"mixed: {said}" if mixed else "")
 
 
+def _worker(response: http.client.HTTPResponse) -> str:
+    """Which one answered: its request ids begin alike."""
+    return response.headers["x-request-id"].split("-")[0]
+
+
 class Server(NamedTuple):
     port: int
     log: Path
@@ -164,6 +171,18 @@ class Server(NamedTuple):
     def workers(self) -> list[int]:
         """Process ids of all that were ever started, oldest first."""
         return [int(pid) for pid in re.findall(r"Started server process \[(\d+)\]", self.log.read_text())]
+
+    def connections_of_one_moment(self) -> Counter[str]:
+        """How many of 32 each worker took."""
+        connections = [http.client.HTTPConnection("127.0.0.1", self.port, timeout=10) for _ in range(32)]
+        for connection in connections:
+            connection.connect()
+        taken = Counter[str]()
+        for connection in connections:
+            connection.request("GET", "/healthz")
+            taken[_worker(connection.getresponse())] += 1
+            connection.close()
+        return taken
 
     def ready(self) -> str:
         """What /readyz says, of whichever worker; raises HTTPError where it is not ready."""

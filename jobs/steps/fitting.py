@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from time import monotonic as clock
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,9 @@ def _search(  # noqa: PLR0917  (each is another thing, and the only caller names
 ) -> tuple[dict[str, Params], Metrics]:
     """The best parameters of each family, and every trial.
 
-    What is left of the budget is divided among the families still to search. Those with the fewest choices go first:
-    they run out of them and leave the rest of their time to the others.
+    What is left of the budget is divided among the families still to search, by the logarithms of their choices: a
+    straight line has few, boosting has thousands. Those with the fewest go first: they run out of them and leave the
+    rest of their time to the others.
     """
     seed = context.settings.seed
     judges = with_features(unseen.select("label", *FEATURES)).persist()
@@ -71,14 +73,15 @@ def _search(  # noqa: PLR0917  (each is another thing, and the only caller names
     deadline = clock() + context.settings.search_seconds
     trials: list[tuple[str, Trial]] = []
     try:
-        for waiting, family in zip(range(len(searchable), 0, -1), searchable, strict=True):
+        for at, family in enumerate(searchable):
 
             def fit_and_judge(params: Params, part: float, family: Family = family) -> float:
                 native = family.fit(with_features(sampled(rows, share * part)), params, seed)
                 return training.mean_absolute_error(native.transform(judges))
 
             known = [rival.params] if rival.family == family.name else []
-            budget = (deadline - clock()) / waiting
+            shares = [math.log(1 + each.choices) for each in searchable[at:]]
+            budget = (deadline - clock()) * shares[0] / sum(shares)
             params[family.name], tried = search(family, fit_and_judge, budget, seed, known=known, clock=clock)
             trials += [(family.name, trial) for trial in tried]
     finally:

@@ -62,11 +62,18 @@ DEFAULT_ARGS: dict[str, Any] = {
 }
 
 LAKE_PARAMS: dict[str, Param] = {
+    "engine": Param(
+        None,
+        type=["null", "string"],
+        enum=[None, "local", "emr_serverless", "emr"],
+        title="Engine",
+        description="Where the steps run. Empty: the worker's FORMCAST_ENGINE, else local.",
+    ),
     "lake": Param(
         None,
         type=["null", "string"],
         title="Lake",
-        description="Folder of the tables. Empty: the worker's FORMCAST_LAKE, else `lake`.",
+        description="Folder or s3:// prefix of the tables. Empty: the worker's FORMCAST_LAKE, else `lake`.",
     ),
     "run_id": Param(
         None,

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, chain
+from airflow.sdk import DAG
 from policy import DEFAULT_ARGS, INPUT_PARAMS, LAKE_PARAMS, PREDICTIONS, START
-from spark_engine import spark_task
+from spark_engine import on_cluster, spark_task
 
 with DAG(
     "score_forms",
@@ -23,7 +23,7 @@ with DAG(
     params=INPUT_PARAMS | LAKE_PARAMS,
     tags=["formcast", "batch"],
 ):
-    chain(
+    on_cluster(
         spark_task("prepare", minutes=60, doc_md="Ingest the input into `forms`; quarantine broken lines."),
         spark_task("score", minutes=60, doc_md="Replace `predictions`: one row a form, by the champion."),
         spark_task("publish", minutes=60, doc_md="Build, verify and swap in the score store.", outlets=[PREDICTIONS]),

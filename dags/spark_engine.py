@@ -1,107 +1,99 @@
-"""Where a step runs: one factory, `spark_task`; an engine is an operator that runs a step of Formcast.
+"""The tasks of a DAG: `spark_task` makes that of a step, `on_cluster` chains them between a cluster's begin and end.
 
-To add an engine, write its operator with LocalStep's arguments and name it in ENGINES.
+A parameter is known when a run starts, tasks when a file is read. So a DAG has the same tasks whatever the engine,
+and an operator asks when it is executed which engine shall run its step (docs/adr/0009).
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from policy import HOME
-
-NO_RETRY_CAN_HELP = {2, 3, 4}
-"""Exit codes of Formcast: called wrongly, the data broke the contract, something needed is missing."""
-
-STOP_SECONDS = 20
-HINTS = {-9: "the system may have been out of memory; less for Spark is FORMCAST_DRIVER_MEMORY=2g."}
-SENTENCE = "formcast: "
+from airflow.sdk import BaseOperator, BaseOperatorLink, chain
+from engines import Engine, load_cluster, load_engine
 
 
-class LocalStep(BaseOperator):
-    """Runs `formcast <command>` on this machine, from a list and with its settings in the environment.
+class LogsLink(BaseOperatorLink):
+    """A button of a task on AWS: where the logs of its job are."""
 
-    Its output is the task's log. An exit code that no retry can change fails the task at once, with the
-    sentence that the command ended on; another one, or a signal, is retried.
-    """
+    name = "Logs on AWS"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        return operator.log_url
+
+
+class _EngineOperator(BaseOperator):
+    """What runs on the engine that the run's parameter, else the worker's environment, names."""
 
     template_fields: Sequence[str] = ("settings",)
+    operator_extra_links = (LogsLink(),)
+
+    def __init__(self, *, settings: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.settings = settings
+        self.log_url = ""
+
+    @property
+    def engine(self) -> str:
+        return self.settings.get("FORMCAST_ENGINE") or os.environ.get("FORMCAST_ENGINE") or "local"
+
+    def tell_logs(self, context: Any, url: str) -> None:
+        """Show `url` as the task's link, from now on: also while it waits for what it has started."""
+        self.log_url = url
+        self.log.info("Logs: %s", url)
+        context["ti"].xcom_push(key=LogsLink().xcom_key, value=url)
+
+
+class StepOperator(_EngineOperator):
+    """One step of Formcast: `formcast <command>`, which may take `minutes`."""
+
     ui_color = "#d9ead3"
 
-    def __init__(self, *, command: list[str], settings: dict[str, str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, *, command: list[str], minutes: int, **kwargs: Any) -> None:
+        super().__init__(execution_timeout=timedelta(minutes=minutes), **kwargs)
         self.command = command
-        self.settings = settings
-        self._child: subprocess.Popen[str] | None = None
+        self.minutes = minutes
+        self._engine: Engine | None = None
 
-    def execute(self, context: Any) -> None:
-        program = os.environ.get("FORMCAST_BIN") or str(HOME / ".venv" / "bin" / "formcast")
-        try:
-            code, sentence = self._run([program, *self.command], self._environment(context))
-        except FileNotFoundError as error:
-            raise AirflowFailException(f"{error.filename} is not there: run `make setup`.") from error
-        if code == 0:
-            return
-        ended = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
-        kind = AirflowFailException if code in NO_RETRY_CAN_HELP else AirflowException
-        raise kind(f"Step {self.task_id} {ended}: {sentence or HINTS.get(code, 'see the log.')}")
+    def execute(self, context: Any, event: Any = None) -> None:
+        self._engine = load_engine(self.engine)(self)
+        self._engine.run(context)
+
+    def resume(self, context: Any, event: Any = None, **where: Any) -> None:
+        self._engine = load_engine(self.engine)(self)
+        self._engine.resume(context, **where)
 
     def on_kill(self) -> None:
-        """End the step's whole process group: Python, Spark's JVM and its workers."""
-        child = self._child
-        if child is None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(STOP_SECONDS)
-            os.killpg(child.pid, signal.SIGKILL)
-
-    def _environment(self, context: Any) -> dict[str, str]:
-        """This process's environment, less Airflow's own (it holds secrets), and the parameters that were given."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW_", "_AIRFLOW_"))}
-        env = inherited | {name: value for name, value in self.settings.items() if value}
-        run = context["dag_run"]
-        day = (run.logical_date or run.run_after).date().isoformat()
-        return env | {"FORMCAST_INPUT": env.get("FORMCAST_INPUT", "").replace("{ds}", day)}
-
-    def _run(self, command: list[str], env: dict[str, str]) -> tuple[int, str]:
-        """Exit code (negative: the signal) and the last sentence of Formcast's, its output going to the log."""
-        sentence = ""
-        # Only what was made inheritable on purpose passes: the lock that `make run` holds on the lake.
-        self._child = subprocess.Popen(
-            command,
-            env=env,
-            cwd=HOME,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="backslashreplace",
-            start_new_session=True,
-            close_fds=False,
-        )
-        try:
-            for line in self._child.stdout or ():
-                self.log.info("%s", line.rstrip())
-                if line.startswith(SENTENCE):
-                    sentence = line.removeprefix(SENTENCE).rstrip()
-            return self._child.wait(), sentence
-        except BaseException:  # also a time-out and Ctrl-C: a step must not outlive its task
-            self.on_kill()
-            raise
+        if self._engine is not None:
+            self._engine.stop()
 
 
-ENGINES: dict[str, Callable[..., BaseOperator]] = {"local": LocalStep}
+class ClusterOperator(_EngineOperator):
+    """Begins or ends the cluster of a run, on engines that have one; on the others it does nothing."""
+
+    ui_color = "#fff2cc"
+
+    def __init__(self, *, begins: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.begins = begins
+
+    def execute(self, context: Any, event: Any = None) -> None:
+        cluster = load_cluster(self.engine)
+        if cluster is None:
+            self.log.info("The engine %s has no cluster of its own.", self.engine)
+        elif self.begins:
+            cluster(self).start(context)
+        else:
+            cluster(self).end(context)
+
+    def resume(self, context: Any, event: Any = None, **where: Any) -> None:
+        load_cluster(self.engine)(self).resume(context, **where)
+
 
 _GIVEN = (
+    "engine",
     "lake",
     "input",
     "columns",
@@ -114,22 +106,31 @@ _GIVEN = (
 )
 
 
-def spark_task(
-    step: str, *, minutes: int, engine: str = "local", command: list[str] | None = None, **kwargs: Any
-) -> BaseOperator:
+def spark_task(step: str, *, minutes: int, command: list[str] | None = None, **kwargs: Any) -> StepOperator:
     """The task of a step, which may take `minutes`; its settings come from the DAG's parameters.
 
     command: what `formcast` is called with, `step <step>` unless said. kwargs: as of any operator.
     """
-    settings = {f"FORMCAST_{name.upper()}": _template(name) for name in _GIVEN}
-    settings["FORMCAST_RUN_ID"] = "{{ params.get('run_id') or run_id }}"
-    return ENGINES[engine](
-        task_id=step,
-        command=command or ["step", step],
-        settings=settings,
-        execution_timeout=timedelta(minutes=minutes),
-        **kwargs,
+    return StepOperator(
+        task_id=step, command=command or ["step", step], minutes=minutes, settings=_settings(), **kwargs
     )
+
+
+def on_cluster(*steps: StepOperator) -> None:
+    """Chain the steps of a DAG; before them the cluster begins, after them it ends, whatever became of them."""
+    # The lake's pool is for writers: a cluster that waits for a slot of it would only cost.
+    common = {"settings": _settings(), "pool": "default_pool", "execution_timeout": timedelta(minutes=30)}
+    start = ClusterOperator(
+        task_id="start_cluster", begins=True, doc_md="Make the run's cluster, where the engine has one.", **common
+    )
+    end = ClusterOperator(task_id="end_cluster", begins=False, doc_md="End it, also after a failure.", **common)
+    chain(start, *steps, end.as_teardown(setups=start))
+
+
+def _settings() -> dict[str, str]:
+    return {f"FORMCAST_{name.upper()}": _template(name) for name in _GIVEN} | {
+        "FORMCAST_RUN_ID": "{{ params.get('run_id') or run_id }}"
+    }
 
 
 def _template(name: str) -> str:

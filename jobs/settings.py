@@ -14,7 +14,7 @@ class Settings(LakeSettings):
     """The settings of one process. Frozen: a step cannot change what the next one sees."""
 
     input: str = Field("", description="What to ingest: a file, a folder or a glob.")
-    engine: Literal["local"] = Field("local", description="Where Spark runs.")
+    engine: Literal["local", "emr_serverless", "emr"] = Field("local", description="Where Spark runs.")
     layout: Literal["auto", "packed", "wide"] = Field("auto", description="How a line is laid out.")
     columns: str = Field("", description="Order of the columns, such as form_id,views,submissions,features.")
     mode: Literal["full", "increment"] = Field(

@@ -1,4 +1,4 @@
-"""The Spark session of a step: settings from a file, jars from a folder, logs to a file."""
+"""The Spark session of a step. On one machine: settings from a file, jars from a folder; on EMR: what it has set."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.edge.files import in_s3
+from jobs.edge.s3a import CONF as S3_CONF
+from jobs.edge.s3a import s3_endpoint_conf, s3_jars
 from jobs.errors import MissingError
 from jobs.settings import ROOT, Settings
 
@@ -32,6 +35,17 @@ def java_version() -> int | None:
 
 def start_spark(settings: Settings, app_name: str) -> SparkSession:
     """Start (or find) the session. Raises MissingError where Java or the jars are not there."""
+    return _local_session(settings, app_name) if settings.engine == "local" else _submitted_session(app_name)
+
+
+def _submitted_session(app_name: str) -> SparkSession:
+    """The session of a job on EMR: master, jars, sizes and Python are as whoever submitted it has said."""
+    from pyspark.sql import SparkSession  # noqa: PLC0415  (as below)
+
+    return SparkSession.builder.appName(app_name).getOrCreate()
+
+
+def _local_session(settings: Settings, app_name: str) -> SparkSession:
     version = java_version()
     if version not in JAVA_VERSIONS:
         found = "none was found" if version is None else f"Java {version} was found"
@@ -44,8 +58,12 @@ def start_spark(settings: Settings, app_name: str) -> SparkSession:
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     from pyspark.sql import SparkSession  # noqa: PLC0415  (commands that only read start without it)
 
+    conf = dict(_read_conf(Path(settings.spark_conf)))
+    if in_s3(settings.lake) or in_s3(settings.input):
+        jars += s3_jars(settings)
+        conf |= dict(_read_conf(Path(settings.spark_conf).with_name(S3_CONF))) | s3_endpoint_conf()
     builder = SparkSession.builder.appName(app_name).master(f"local[{settings.cores}]")
-    for name, value in _read_conf(Path(settings.spark_conf)):
+    for name, value in conf.items():
         builder = builder.config(name, value)
     return (
         builder.config("spark.jars", ",".join(jars))

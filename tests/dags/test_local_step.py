@@ -33,6 +33,11 @@ def rendered(task, params):
     return task
 
 
+def execute(task):
+    """As Airflow would: with its settings rendered, and no parameter given."""
+    rendered(task, {}).execute({"dag_run": RUN})
+
+
 def test_params_reach_the_step_as_they_are(step, tmp_path, monkeypatch):
     monkeypatch.setenv("FORMCAST_LAYOUT", "wide")
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "secret")
@@ -56,13 +61,13 @@ def test_params_reach_the_step_as_they_are(step, tmp_path, monkeypatch):
 def test_failure_that_no_retry_helps_fails_at_once_with_the_sentence(step, code):
     task = step(f"echo 'formcast: 7 % of lines are bad: fix them.' >&2; echo JVM noise >&2; exit {code}")
     with pytest.raises(AirflowFailException, match=f"exit code {code}: 7 % of lines are bad: fix them."):
-        task.execute({"dag_run": RUN})
+        execute(task)
 
 
 @pytest.mark.parametrize("end", ["exit 1", "kill -9 $$"])
 def test_other_failures_are_retried(step, end):
     with pytest.raises(AirflowException) as raised:
-        step(end).execute({"dag_run": RUN})
+        execute(step(end))
     assert not isinstance(raised.value, AirflowFailException)
 
 
@@ -70,7 +75,7 @@ def test_missing_program_says_what_to_do(step, monkeypatch):
     task = step("exit 0")
     monkeypatch.setenv("FORMCAST_BIN", "/nowhere/formcast")
     with pytest.raises(AirflowFailException, match="make setup"):
-        task.execute({"dag_run": RUN})
+        execute(task)
 
 
 def test_on_kill_ends_the_children_too(step, tmp_path):
@@ -78,7 +83,7 @@ def test_on_kill_ends_the_children_too(step, tmp_path):
 
     def run():
         with pytest.raises(AirflowException):
-            task.execute({"dag_run": RUN})
+            execute(task)
 
     worker = threading.Thread(target=run)
     worker.start()

@@ -1,0 +1,124 @@
+"""The engine `emr`: a step is a step on the run's cluster, found by its name.
+
+A try of a task takes up a step that works or has succeeded, and adds another only after one that has failed.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.emr import EmrHook
+from airflow.providers.amazon.aws.triggers.emr import EmrAddStepsTrigger
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from engines import job
+from engines.emr_cluster import GRACE, active_clusters, log_url
+from engines.emr_request import step_request
+from engines.environment import job_environment, required
+from engines.s3 import S3Files
+
+NAME = "emr"
+SUCCEEDED, CANCELLING = "COMPLETED", "CANCEL_PENDING"
+ENDED_BADLY = {"FAILED", "CANCELLED", "INTERRUPTED"}
+
+
+class Emr:
+    """A step on the cluster. Its log is with the cluster's; its sentence comes back through the lake.
+
+    A task that is cleared while it waits leaves its step working, and its next try takes it up; a task that is marked
+    as failed lets end_cluster end the step with the cluster.
+    """
+
+    def __init__(self, step: Any) -> None:
+        self._step = step
+        (self._code,) = required("FORMCAST_CODE_URI")
+        self._hook = EmrHook(emr_conn_id=None)
+        self._cluster_id = self._step_id = ""
+
+    def run(self, context: Any) -> None:
+        env = job_environment(self._step.settings, context)
+        with job.plain_errors(f"Step {self._step.task_id} cannot be started on EMR"):
+            self._cluster_id = self._find_cluster(context)
+            name = job.task_name(context)
+            steps = self._steps(name)
+            if steps and steps[-1]["Status"]["State"] == CANCELLING:
+                # Only one may write: the next is added when this one is gone.
+                self._step_id = steps[-1]["Id"]
+                self._wait(job.looks(self._step.minutes), "execute")
+            if steps and steps[-1]["Status"]["State"] not in ENDED_BADLY:
+                told, self._step_id = self._told(name, len(steps) - 1, env), steps[-1]["Id"]
+            else:
+                told = self._told(name, len(steps), env)
+                self._step_id = self._start(name, told, env)
+            self._step.log.info("Step %s on cluster %s.", self._step_id, self._cluster_id)
+            self._settle(context, told)
+
+    def resume(self, context: Any, *, cluster_id: str, step_id: str, told: str) -> None:
+        self._cluster_id, self._step_id = cluster_id, step_id
+        with job.plain_errors(f"Step {self._step.task_id} cannot be followed on EMR"):
+            self._settle(context, told)
+
+    def stop(self) -> None:
+        if self._step_id:
+            self._hook.conn.cancel_steps(
+                ClusterId=self._cluster_id,
+                StepIds=[self._step_id],
+                StepCancellationOption="TERMINATE_PROCESS",
+            )
+
+    def _find_cluster(self, context: Any) -> str:
+        found = active_clusters(self._hook.conn, context)
+        if not found:
+            raise AirflowFailException(
+                f"Step {self._step.task_id}: the cluster of this run has ended. Clear this task with start_cluster."
+            )
+        return found[-1]["Id"]
+
+    def _told(self, name: str, number: int, env: dict[str, str]) -> str:
+        return job.Attempt(f"{self._cluster_id} {name}", number).told(env["FORMCAST_LAKE"])
+
+    def _settle(self, context: Any, told: str) -> None:
+        """Answer where the step has succeeded, raise where it has failed, and wait where it still works."""
+        client, task = self._hook.conn, self._step
+        task.tell_logs(context, log_url(self._hook, client.describe_cluster(ClusterId=self._cluster_id)["Cluster"]))
+        status = client.describe_step(ClusterId=self._cluster_id, StepId=self._step_id)["Step"]["Status"]
+        if status["State"] == SUCCEEDED:
+            return
+        if status["State"] in ENDED_BADLY:
+            failure, reason = status.get("FailureDetails") or {}, status.get("StateChangeReason") or {}
+            details = failure.get("Message") or failure.get("Reason") or reason.get("Message") or "EMR gave no reason"
+            job.raise_failure(task.task_id, details, S3Files().status(told), f"step {self._step_id}")
+        looks = job.looks(task.minutes, since=status["Timeline"]["CreationDateTime"])
+        if not looks:
+            self.stop()
+            raise AirflowException(f"Step {task.task_id} took over {task.minutes} minutes: it was cancelled.")
+        where = {"cluster_id": self._cluster_id, "step_id": self._step_id, "told": told}
+        self._wait(looks, "resume", **where)
+
+    def _wait(self, looks: int, method: str, **where: Any) -> None:
+        self._step.defer(
+            trigger=EmrAddStepsTrigger(
+                job_flow_id=self._cluster_id,
+                step_ids=[self._step_id],
+                waiter_delay=job.LOOK_SECONDS,
+                waiter_max_attempts=looks,
+                aws_conn_id=self._hook.aws_conn_id,
+            ),
+            method_name=method,
+            kwargs=where,
+            timeout=timedelta(seconds=looks * job.LOOK_SECONDS) + GRACE,
+        )
+
+    def _steps(self, name: str) -> list[dict[str, Any]]:
+        """The steps of a name on the cluster, the oldest first."""
+        pages = self._hook.conn.get_paginator("list_steps").paginate(ClusterId=self._cluster_id)
+        steps = [step for page in pages for step in page["Steps"] if step["Name"] == name]
+        return sorted(steps, key=lambda step: step["Status"]["Timeline"]["CreationDateTime"])
+
+    def _start(self, name: str, told: str, env: dict[str, str]) -> str:
+        region = self._hook.conn.meta.region_name
+        spark = job.spark_properties(S3Files(), self._code, NAME, env, region)
+        driver = job.step_environment(env, told, NAME, region)
+        request = step_request(name, self._step.command, spark, driver)
+        return self._hook.conn.add_job_flow_steps(JobFlowId=self._cluster_id, Steps=[request])["StepIds"][0]

@@ -1,0 +1,89 @@
+"""The local engine: a step as a process on the machine of Airflow's worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from policy import HOME
+
+from engines import NO_RETRY_CAN_HELP
+from engines.environment import with_day
+
+STOP_SECONDS = 20
+HINTS = {-9: "the system may have been out of memory; less for Spark is FORMCAST_DRIVER_MEMORY=2g."}
+SENTENCE = "formcast: "
+
+
+class Local:
+    """Runs `formcast <command>` on this machine, from a list and with its settings in the environment.
+
+    Its output is the task's log. An exit code that no retry can change fails the task at once, with the
+    sentence that the command ended on; another one, or a signal, is retried.
+    """
+
+    def __init__(self, step: Any) -> None:
+        self._step = step
+        self._child: subprocess.Popen[str] | None = None
+
+    def run(self, context: Any) -> None:
+        program = os.environ.get("FORMCAST_BIN") or str(HOME / ".venv" / "bin" / "formcast")
+        try:
+            code, sentence = self._run([program, *self._step.command], self._environment(context))
+        except FileNotFoundError as error:
+            raise AirflowFailException(f"{error.filename} is not there: run `make setup`.") from error
+        if code == 0:
+            return
+        ended = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
+        kind = AirflowFailException if code in NO_RETRY_CAN_HELP else AirflowException
+        raise kind(f"Step {self._step.task_id} {ended}: {sentence or HINTS.get(code, 'see the log.')}")
+
+    def resume(self, context: Any, **where: Any) -> None:
+        """A task that another engine has deferred goes on here: the parameter was changed in between."""
+        self.run(context)
+
+    def stop(self) -> None:
+        """End the step's whole process group: Python, Spark's JVM and its workers."""
+        child = self._child
+        if child is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(STOP_SECONDS)
+            os.killpg(child.pid, signal.SIGKILL)
+
+    def _environment(self, context: Any) -> dict[str, str]:
+        """This process's environment, less Airflow's own (it holds secrets), and the parameters that were given."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW_", "_AIRFLOW_"))}
+        return with_day(inherited | {name: value for name, value in self._step.settings.items() if value}, context)
+
+    def _run(self, command: list[str], env: dict[str, str]) -> tuple[int, str]:
+        """Exit code (negative: the signal) and the last sentence of Formcast's, its output going to the log."""
+        sentence = ""
+        # Only what was made inheritable on purpose passes: the lock that `make run` holds on the lake.
+        self._child = subprocess.Popen(
+            command,
+            env=env,
+            cwd=HOME,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="backslashreplace",
+            start_new_session=True,
+            close_fds=False,
+        )
+        try:
+            for line in self._child.stdout or ():
+                self._step.log.info("%s", line.rstrip())
+                if line.startswith(SENTENCE):
+                    sentence = line.removeprefix(SENTENCE).rstrip()
+            return self._child.wait(), sentence
+        except BaseException:  # also a time-out and Ctrl-C: a step must not outlive its task
+            self.stop()
+            raise

@@ -22,7 +22,7 @@ help: ## this list
 	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 setup: ## set up everything that `make run` needs; a second time it does nothing
-	$(PYTHON) -m bootstrap
+	$(PYTHON) -m bootstrap $(if $(filter s3://%,$(LAKE) $(INPUT)),--also s3)
 
 run: setup ## the whole nightly DAG in Airflow [INPUT= LAKE= COLUMNS= LAYOUT= MODE= BUDGET= SUMMARY= RUN_ID= ...]
 	args=(--input "$$INPUT" --lake "$$LAKE"); \

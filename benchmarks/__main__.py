@@ -83,10 +83,9 @@ def _middle(runs: list[Measured]) -> Measured:
 
 def _show(lake: Path) -> float:
     """Median seconds of the whole process of `formcast show` on an id that is there."""
-    from jobs.edge.snapshot import Serving  # noqa: PLC0415  (only where a lake is there)
-    from jobs.edge.tables import Tables  # noqa: PLC0415
+    from jobs.edge.tables import Tables  # noqa: PLC0415  (only where a lake is there)
 
-    form_id = Serving(Tables(str(lake))).any_form_id() or ""
+    form_id = Tables(str(lake)).any_id("predictions")
     seconds = []
     for _ in range(5):
         began = time.perf_counter()

@@ -40,13 +40,13 @@ def missing_jars(folder: Path, lock: Path) -> list[Jar]:
     return [jar for jar in locked_jars(lock) if not (folder / jar.file_name).is_file()]
 
 
-def fetch_jars(root: Path, lock: Path, run_logged: Callable[[str, list[str]], None]) -> None:
-    """Fill `.jars` with exactly what is locked. Raises SetupError on a hash that differs.
+def fetch_jars(root: Path, lock: Path, folder: Path, run_logged: Callable[[str, list[str]], None]) -> None:
+    """Fill the folder with exactly what is locked. Raises SetupError on a hash that differs.
 
     Only what pyspark lacks is listed, and nothing is followed further: another version of a jar that
     pyspark ships would sit on the class path beside its own.
     """
-    jars, folder, work = locked_jars(lock), root / ".jars", root / ".setup" / "ivy"
+    jars, work = locked_jars(lock), root / ".setup" / f"ivy-{folder.name.lstrip('.')}"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     (work / "ivy.xml").write_text(_ivy_module(jars), encoding="utf-8")
@@ -62,7 +62,7 @@ def fetch_jars(root: Path, lock: Path, run_logged: Callable[[str, list[str]], No
 
     for jar in jars:
         _check(work / "out" / jar.file_name, jar)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.jar"):
         old.unlink()
     for jar in jars:
@@ -74,7 +74,9 @@ def _check(path: Path, jar: Jar) -> None:
     name = f"{jar.group}:{jar.artifact}:{jar.version}"
     if not path.is_file():
         raise SetupError(f"The jar {name} was not downloaded whole: run the same command again.")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != jar.sha256:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != jar.sha256:
         raise SetupError(f"The jar {name} differs from the one that was locked: check your registry or proxy.")
 
 

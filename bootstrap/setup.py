@@ -22,7 +22,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bootstrap", description="Set this checkout up; a second run does nothing.")
     names = [stage.name for stage in known]
     parser.add_argument("--only", nargs="+", choices=names, help="these stages, and what they need")
-    wanted = _with_needs(known, parser.parse_args().only or names)
+    parser.add_argument("--also", nargs="+", choices=names, default=[], help="these stages, too")
+    asked = parser.parse_args()
+    usual = [stage.name for stage in known if not stage.on_demand]
+    wanted = _with_needs(known, (asked.only or usual) + asked.also)
     try:
         find_java()
         if not all(stage.is_done() for stage in wanted):

@@ -32,6 +32,8 @@ class Stage:
     gigabytes: float
     build: Callable[[], None]
     is_whole: Callable[[], bool] = lambda: True
+    on_demand: bool = False
+    """Only made where it is asked for."""
 
     @property
     def stamp(self) -> Path:
@@ -51,7 +53,7 @@ class Stage:
         key = self.key()
         self.stamp.unlink(missing_ok=True)
         self.build()
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.stamp.write_text(key, encoding="utf-8")
 
 
@@ -130,6 +132,7 @@ def stages() -> list[Stage]:
     """All stages, each after the one it needs."""
     req, spark, airflow = ROOT / "requirements", ROOT / ".venv", ROOT / ".venv-airflow"
     spark_lock, airflow_lock, jars_lock = req / "spark.txt", req / "airflow.txt", req / "jars.txt"
+    s3_lock, s3_jars = req / "jars_s3.txt", ROOT / ".jars" / "s3"
     from_source = ["--no-build-isolation", "--no-binary", "pyspark"]
     return [
         Stage("spark", "Python packages for Spark", spark, (spark_lock,), None, 2.4,
@@ -138,8 +141,11 @@ def stages() -> list[Stage]:
               lambda: _environment("airflow", airflow, airflow_lock, [])),
         Stage("package", "Formcast itself", spark, (ROOT / "pyproject.toml",), "spark", 0.0, _package),
         Stage("jars", "Delta's jars for Spark", ROOT / ".jars", (jars_lock,), "spark", 0.1,
-              lambda: fetch_jars(ROOT, jars_lock, run_logged),
+              lambda: fetch_jars(ROOT, jars_lock, ROOT / ".jars", run_logged),
               lambda: not missing_jars(ROOT / ".jars", jars_lock)),
+        Stage("s3", "Spark's jars for a lake in S3", s3_jars, (s3_lock,), "spark", 1.5,
+              lambda: fetch_jars(ROOT, s3_lock, s3_jars, run_logged),
+              lambda: not missing_jars(s3_jars, s3_lock), on_demand=True),
         Stage("database", "Airflow's database", ROOT / ".airflow", (airflow_lock,), "airflow", 0.1, _database,
               lambda: all((ROOT / ".airflow" / name).is_file() for name in ("airflow.db", FRESH_DATABASE))),
     ]  # fmt: skip

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from jobs.edge.context import StepContext, StepResult
+from jobs.edge.files import LakeFiles, in_s3
 from jobs.edge.ledger import FAILED, SUCCEEDED, Entry
 from jobs.edge.lock import STEP_LOCK, only_writer
 from jobs.errors import FormcastError, MissingError
 from jobs.settings import ROOT, Settings
+from speed.errors import SpeedError
+
+LAST_STEPS = ("report", "maintain", "replay", "rollback")
+"""After these no other step of the same run comes."""
 
 Step = Callable[[StepContext], StepResult]
 
@@ -27,8 +32,18 @@ def run_step(step: Step, name: str, run_id: str, settings: Settings) -> Entry:
     Raises what the step raised, after it is in the ledger.
     """
     context = StepContext(clean_run_id(run_id), name, settings, datetime.now(UTC))
-    with only_writer(Path(settings.lake), STEP_LOCK):
+    with _the_only_writer(context):
         return context.ledger.succeeded(context.run_id, name) or _attempt(step, context)
+
+
+def _the_only_writer(context: StepContext) -> AbstractContextManager[object]:
+    """Nobody else writes in the lake until this ends. Raises FormcastError where somebody does."""
+    lake = context.settings.lake
+    if not in_s3(lake):
+        return only_writer(Path(lake), STEP_LOCK)
+    from jobs.edge.lease import leased  # noqa: PLC0415 - boto3 takes a quarter of a second to import
+
+    return leased(lake, context.run_id, last=context.step in LAST_STEPS)
 
 
 def _attempt(step: Step, context: StepContext) -> Entry:
@@ -69,8 +84,10 @@ def _in_a_sentence(error: Exception, context: StepContext) -> FormcastError:
     """The error as what people read; the trace that it carries is for the log."""
     if isinstance(error, FormcastError):
         return error
+    if isinstance(error, SpeedError):
+        return FormcastError(str(error))
     if any(sign in str(error) for sign in ("No space left on device", "Disk quota exceeded")):
-        where = Path(context.settings.lake).resolve()
+        where = LakeFiles(context.settings.lake).place("")
         return MissingError(f"The disk of {where} or of Spark's work files is full: free space, then run again.")
     if any(sign in str(error) for sign in ("OutOfMemoryError", "Java heap space")):
         heap = context.settings.driver_memory
@@ -108,12 +125,8 @@ def _write_metrics(context: StepContext, result: StepResult) -> None:
 
 
 def _tell(context: StepContext, status: str, message: str = "", exit_code: int = 0) -> None:
-    """Write the step's status where a progress display looks; replaced whole, so never read half."""
-    folder = Path(context.settings.logs) / context.run_id
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the step's status where whoever watches it looks: in a folder, or from EMR in S3. Never seen half."""
     now = datetime.now(UTC).isoformat()
     told = {"step": context.step, "status": status, "at": now, "message": message, "exit_code": exit_code}
-    text = json.dumps(told)
-    part = folder / f".{context.step}.{os.getpid()}"
-    part.write_text(text, encoding="utf-8")
-    part.replace(folder / f"{context.step}.status.json")
+    name = f"{context.run_id}/{context.step}.status.json"
+    LakeFiles(context.settings.logs).write(name, json.dumps(told).encode())

@@ -38,7 +38,11 @@ def open_sources(settings: ServeSettings, *, patient: bool = False) -> tuple[Gen
     """
     in_s3 = settings.serving.startswith("s3://")
     serving = Path(settings.cache or _temporary()) if in_s3 else Path(settings.serving)
-    generations = _in_dynamodb(settings, serving) if settings.store == "dynamodb" else _in_lake(settings, serving)
+    generations = (
+        _in_dynamodb(settings, serving)
+        if settings.store == "dynamodb"
+        else generations_below(settings.serving, serving)
+    )
     return generations, _streamed(settings, serving, patient)
 
 
@@ -48,13 +52,14 @@ def _temporary() -> str:
     return folder
 
 
-def _in_lake(settings: ServeSettings, folder: Path, without: tuple[str, ...] = ()) -> Generations:
-    if not settings.serving.startswith("s3://"):
-        return Generations(folder)
+def generations_below(serving: str, cache: Path, without: tuple[str, ...] = ()) -> Generations:
+    """serving: a folder or an s3:// prefix. cache: where generations of S3 are pulled to, all files but `without`."""
+    if not serving.startswith("s3://"):
+        return Generations(Path(serving))
     # boto3 costs a start a quarter of a second: here and below it is imported where AWS is asked for.
     from speed.stores.s3 import S3Generations  # noqa: PLC0415
 
-    return S3Generations(settings.serving, folder, without)
+    return S3Generations(serving, cache, without)
 
 
 def _in_dynamodb(settings: ServeSettings, folder: Path) -> GenerationSource:
@@ -62,7 +67,7 @@ def _in_dynamodb(settings: ServeSettings, folder: Path) -> GenerationSource:
         raise StoreError("FORMCAST_STORE=dynamodb needs the name of a table: set FORMCAST_DYNAMODB_TABLE.")
     from speed.stores.dynamodb import DynamoGenerations  # noqa: PLC0415
 
-    models = _in_lake(settings, folder, without=(SCORES, FEATURES))
+    models = generations_below(settings.serving, folder, without=(SCORES, FEATURES))
     return DynamoGenerations(settings.dynamodb_table, models.folder)
 
 

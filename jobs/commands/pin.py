@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.commands.options import Lake, settings_with
+from jobs.edge.files import scratch
 from jobs.errors import FormcastError, MissingError
 from speed.errors import StoreError
 from speed.generations import PIN, Generations
+from speed.sources import generations_below
 
 if TYPE_CHECKING:
     from speed.stores.dynamodb_index import DynamoIndex
@@ -56,7 +57,7 @@ def unpin(lake: Lake = None) -> None:
 
 
 def _generations(lake: str | None) -> Generations:
-    return Generations(Path(settings_with(lake=lake).lake) / "serving")
+    return generations_below(f"{settings_with(lake=lake).lake}/serving", scratch())
 
 
 def _in_dynamodb(lake: str | None) -> DynamoIndex | None:

@@ -16,7 +16,8 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Write the page there, and not into the lake.")] = None,
 ) -> None:
     """Write a run's report, one HTML page that needs nothing else: <lake>/reports/<run>.html and latest.html."""
-    from jobs.edge.reports import Reports, write_whole
+    from jobs.edge.files import LakeFiles
+    from jobs.edge.reports import Reports
     from jobs.edge.tables import Tables
     from jobs.report.facts import gather, newest_run
     from jobs.report.page import render
@@ -26,10 +27,11 @@ def report(
     newest = newest_run(tables)
     facts = gather(tables, run_id or newest)
     if out is not None:
-        write_whole(out, render(facts))
+        LakeFiles(str(out.parent)).write(out.name, render(facts).encode())
+        place = str(out.resolve())
     else:
         name = facts.summary.run_id
-        out = Reports(tables).write(name, render(facts), newest=name == newest)
+        place = Reports(tables).write(name, render(facts), newest=name == newest)
     for note in facts.notes:
         typer.echo(f"Note: {note}", err=True)
-    typer.echo(out.resolve())
+    typer.echo(place)

@@ -114,7 +114,7 @@ def _next_commands(summary: Summary, settings: Settings) -> list[tuple[str, str]
     lake = "" if settings.lake == "lake" else f" --lake {quote(settings.lake)}"
     formcast = ".venv/bin/formcast"
     look = f"{formcast} rejects{lake}" if summary.counts.get("rejected") else f"{formcast} models{lake}"
-    example = Serving(Tables(settings.lake)).any_form_id() or "FORM_ID"
+    example = Tables(settings.lake).any_id("predictions") or "FORM_ID"
     return [
         (f"{formcast} show {quote(example)}{lake}", "the published score of a form"),
         (look, "why lines were refused" if "rejects" in look else "every model, and what became of it"),

@@ -13,10 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from jobs.commands.options import Lake, settings_with
+from jobs.edge.files import scratch
 from jobs.errors import MissingError
+from jobs.settings import Settings
 from speed.errors import StoreError
-from speed.generations import Generations
 from speed.merge import is_live
+from speed.sources import generations_below
 from speed.stores.lmdb import LmdbStore
 from speed.stores.realtime import streamed_entry
 from speed.stores.records import Entry, Manifest, Score
@@ -28,7 +30,7 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Show a form's score, published or streamed since: the rate, what made it, and when."""
-    score, made, entry = _find(Path(settings_with(lake=lake).lake) / "serving", form_id)
+    score, made, entry = _find(settings_with(lake=lake), form_id)
     origin, by = ("batch", made.model_version) if entry is None else ("stream", entry.model_version)
     scored_at = made.scored_at if entry is None else entry.scored_at
     if json:
@@ -47,13 +49,14 @@ def show(
     typer.echo(f"scored      {scored_at:%Y-%m-%d %H:%M} UTC ({hours:.1f} h ago)")
 
 
-def _find(serving: Path, form_id: str) -> tuple[Score, Manifest, Entry | None]:
+def _find(settings: Settings, form_id: str) -> tuple[Score, Manifest, Entry | None]:
     """The form's score, the generation, and the streamed entry where the score is of that."""
     try:
-        made = Generations(serving).live_manifest()
-        with LmdbStore(serving / made.generation, made) as store:
+        generations = generations_below(f"{settings.lake}/serving", scratch())
+        made = generations.live_manifest()
+        with LmdbStore(generations.folder(made.generation), made) as store:
             score = store.get(form_id)
-        entry = streamed_entry(serving, form_id)
+        entry = _streamed(settings, form_id)
     except StoreError as error:
         raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error
     if entry is not None and is_live(entry, score, made.data_until):
@@ -64,6 +67,14 @@ def _find(serving: Path, form_id: str) -> tuple[Score, Manifest, Entry | None]:
             "(`formcast rejects`), or it is newer than the last run."
         )
     return score, made, None
+
+
+def _streamed(settings: Settings, form_id: str) -> Entry | None:
+    if not settings.dynamodb_table:
+        return streamed_entry(Path(settings.lake) / "serving", form_id)
+    from speed.stores.dynamodb_realtime import DynamoRealtime
+
+    return DynamoRealtime(settings.dynamodb_table).get(form_id)
 
 
 def rejects(

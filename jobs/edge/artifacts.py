@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow.parquet as pq
 
-from jobs.edge.models import Models, ModelVersion
+from jobs.edge.models import MANIFEST_FILE, Models, ModelVersion
 from jobs.errors import FormcastError
 from jobs.model.evaluation import Evaluation
 from jobs.model.manifest import Manifest, decoded, encoded
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PORTABLE, EXPLANATION, HOLDOUT_FILE = MODEL_FILE, "explain.npz", "holdout.parquet"
-EVALUATION_FILE, MANIFEST_FILE = "evaluation.json", "manifest.json"
+EVALUATION_FILE = "evaluation.json"
 CHAMPION_COLUMN, CHALLENGER_COLUMN = "champion", "challenger"  # of holdout.parquet
 
 

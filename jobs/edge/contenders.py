@@ -28,10 +28,9 @@ def save_contenders(models: Models, run_id: str, fitted: list[Fitted]) -> dict[s
     contenders = {}
     for each in fitted:
         version = f"{run_id}-{each.family.name}"
-        staged = models.folder(f".{version}.part")
-        shutil.rmtree(staged, ignore_errors=True)
-        staged.mkdir(parents=True)
-        each.native.save(staged)
+        staged = models.files.workplace(f"models/{version}")
+        with models.files.shared(f"_staging/{version}", staged) as place:
+            each.native.save(staged, place)
         saved = SavedModel(staged)
         contenders[each.family.name] = Contender(each, version, staged, saved, each.family.portable(saved))
     return contenders

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -74,31 +74,27 @@ class DynamoPublisher:
         with in_plain_words():
             self._index.point(CURRENT, name)
 
-    def tidy(self, lake: Generations, manifest: Manifest) -> int:
-        """Forget generations that the lake keeps no more, and streamed scores that the live one knows better.
+    def drop_outdated(self, lake: Generations, manifest: Manifest) -> int:
+        """Delete streamed scores that a generation knows better; how many."""
+        with (
+            in_plain_words(),
+            closing(DynamoRealtime(self._table, patient=True)) as realtime,
+            LmdbStore(lake.folder(manifest.generation), manifest) as store,
+        ):
+            return realtime.prune(lambda entry: is_live(entry, store.get(entry.form_id), manifest.data_until))
 
-        Answers how many streamed scores. manifest: of the generation that was made live.
-        """
-        with in_plain_words():
-            self._keep({kept.generation for kept in lake.all()})
-            realtime = DynamoRealtime(self._table, patient=True)
-            with LmdbStore(lake.folder(manifest.generation), manifest) as store:
-                try:
-                    return realtime.prune(lambda entry: is_live(entry, store.get(entry.form_id), manifest.data_until))
-                finally:
-                    realtime.close()
-
-    def _keep(self, names: set[str]) -> None:
+    def keep(self, names: set[str]) -> None:
         """Forget other generations than these and those in use; the next publish removes items that they alone need.
 
         A night passes between the two, so that no reader is left who has not seen that they are gone.
         """
-        published = self._index.every()
-        newest = published[0].manifest.generation  # stays in any case: its number must not be given twice
-        stay = {*names, self._index.current_name(), self._index.pinned(), newest}
-        for seq in (one.seq for one in published if one.manifest.generation not in stay):
-            with plain_errors(self._index.name):
-                self._index.client.delete_item(TableName=self._table, Key=key(GENERATION, seq))
+        with in_plain_words():
+            published = self._index.every()
+            newest = published[0].manifest.generation  # stays in any case: its number must not be given twice
+            stay = {*names, self._index.current_name(), self._index.pinned(), newest}
+            for seq in (one.seq for one in published if one.manifest.generation not in stay):
+                with plain_errors(self._index.name):
+                    self._index.client.delete_item(TableName=self._table, Key=key(GENERATION, seq))
 
     def _announce(self, manifest: Manifest, seq: int) -> str:
         """Say that a publish is under way; whoever says so last may finish."""

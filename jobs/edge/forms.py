@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -14,10 +12,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from jobs.edge.context import Balance, StepContext, StepResult
+from jobs.edge.files import LakeFiles
 from jobs.edge.ingest import OUTCOME_DDL, Ingested, task_records
 from jobs.edge.ingest_tasks import STAGED, IngestPlan, reject_stale
 from jobs.edge.inputs import damaged
-from jobs.edge.parts import add_action
+from jobs.edge.parts import add_action, delete_part
 from jobs.edge.tables import TableVersion
 from jobs.errors import ContractError
 from jobs.schemas import FORMS
@@ -36,16 +35,25 @@ _DAMAGED = (
 
 def plan_ingest(context: StepContext, layouts: tuple[Layout, ...], mode: str) -> IngestPlan:
     """A full ingest writes its files where the tables are, an increment's forms wait in a folder to be merged."""
-    tables, staging = context.tables, f"{context.settings.lake}/_staging/{context.run_id}-{context.step}"
-    shutil.rmtree(staging, ignore_errors=True)  # what an attempt that was killed left
+    files, staging = LakeFiles(context.settings.lake), _staging(context)
+    files.delete(staging)  # what an attempt that was killed left
     return IngestPlan(
         run_id=context.run_id,
         started_at=context.started_at,
-        forms_folder=str(Path(tables.path("forms") if mode == "full" else staging).resolve()),
-        rejected_folder=str(Path(tables.path("rejected_forms")).resolve()),
+        forms_folder=files.place("forms" if mode == "full" else staging),
+        rejected_folder=files.place("rejected_forms"),
         layouts=layouts,
         keep_lines=mode == "increment",
     )
+
+
+def forget_staged(context: StepContext) -> None:
+    """Delete the forms of an increment once they are merged."""
+    LakeFiles(context.settings.lake).delete(_staging(context))
+
+
+def _staging(context: StepContext) -> str:
+    return f"_staging/{context.run_id}-{context.step}"
 
 
 @contextmanager
@@ -67,9 +75,9 @@ def check_ingested(context: StepContext, plan: IngestPlan, ingested: Ingested) -
         balance_of(ingested).check()
     except Exception:
         for record in ingested.forms:
-            Path(plan.forms_folder, record["path"]).unlink(missing_ok=True)
+            delete_part(plan.forms_folder, record)
         for record in ingested.rejected:
-            Path(plan.rejected_folder, record["path"]).unlink(missing_ok=True)
+            delete_part(plan.rejected_folder, record)
         raise
 
 
@@ -158,9 +166,10 @@ def ingest_result(context: StepContext, ingested: Ingested, rejected: TableVersi
 
 def _staged(context: StepContext, plan: IngestPlan) -> DataFrame:
     """The forms of an increment, waiting to be merged; none where no line was accepted."""
-    folder = Path(plan.forms_folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    return context.spark.read.schema(from_arrow_schema(STAGED)).parquet(str(folder))
+    reader = context.spark.read.schema(from_arrow_schema(STAGED))
+    if not LakeFiles(context.settings.lake).has(_staging(context)):
+        return context.spark.createDataFrame([], from_arrow_schema(STAGED))
+    return reader.parquet(plan.forms_folder)
 
 
 def _stale(staged: DataFrame, present: DataFrame) -> DataFrame:

@@ -19,6 +19,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs.edge.files import in_s3
 from jobs.edge.ingest_tasks import CONTESTED, IngestPlan, settle_lines, write_lines
 from jobs.transforms.layout import Layout
 
@@ -50,7 +51,7 @@ class Ingested:
 def lines_of_files(spark: SparkSession, paths: list[str], layout: Layout, index: int) -> DataFrame:
     """The lines of files of one layout, headers left out: line, source, layout (its index), id_hash."""
     # Without lineSep Spark would also split at a lone carriage return.
-    lines = spark.read.option("lineSep", "\n").text([f"file://{_escaped(path)}" for path in paths])
+    lines = spark.read.option("lineSep", "\n").text([_uri(path) for path in paths])
     if layout.header is not None:
         lines = lines.where(F.btrim("value", F.lit(" \t\r\ufeff")) != layout.header.decode())
     return with_id_hash(lines.withColumn("source", F.col("_metadata.file_path")), layout, index)
@@ -112,6 +113,10 @@ def _settling(plan: IngestPlan) -> Any:
         return settle_lines(batches, plan)
 
     return settle
+
+
+def _uri(path: str) -> str:
+    return _escaped(path) if in_s3(path) else f"file://{_escaped(path)}"
 
 
 def _escaped(path: str) -> str:

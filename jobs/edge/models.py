@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from jobs.edge.files import LakeFiles
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError, MissingError
 
+MANIFEST_FILE = "manifest.json"
 CANDIDATE, CHAMPION, REFUSED, ARCHIVED = "candidate", "champion", "refused", "archived"
 
 
@@ -38,9 +39,19 @@ class Models:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self.files = LakeFiles(tables.lake)
 
     def folder(self, version: str) -> Path:
-        return Path(self._tables.lake) / "models" / version
+        """The version's files on this machine. Raises MissingError where they are gone."""
+        try:
+            return self.files.folder(f"models/{version}")
+        except MissingError as error:
+            raise MissingError(
+                f"The files of model {version} are gone from {self.uri(version)}: train again."
+            ) from error
+
+    def uri(self, version: str) -> str:
+        return self.files.uri(f"models/{version}")
 
     def all(self) -> list[ModelVersion]:
         """Every version, oldest first."""
@@ -83,17 +94,13 @@ class Models:
 
     def publish_artifact(self, version: str, staged: Path) -> tuple[str, str]:
         """Move a finished artifact folder to its place; answers its URI and checksum."""
-        folder = self.folder(version)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        staged.rename(folder)
-        return str(folder), checksum(folder)
+        digest = checksum(staged)
+        self.files.keep(staged, f"models/{version}", last=MANIFEST_FILE)
+        return self.uri(version), digest
 
     def verified_folder(self, model: ModelVersion) -> Path:
         """The folder of a model whose bytes are those that were trained. Raises where they are not."""
         folder = self.folder(model.version)
-        if not folder.is_dir():
-            raise MissingError(f"The files of model {model.version} are gone from {folder}: train again.")
         if checksum(folder) != model.artifact_sha256:
             raise FormcastError(f"The files of model {model.version} in {folder} were changed: train again.")
         return folder

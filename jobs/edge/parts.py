@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
+from jobs.edge.files import filesystem_of, in_s3
 from speed.contract import FEATURES
 
 _INDEXED = ("form_id", "views")
@@ -24,7 +25,7 @@ class PartWriter:
     def __init__(self, folder: str, partition: str = "") -> None:
         name = f"part-{uuid.uuid4()}.snappy.parquet"
         self.path = f"{partition}/{name}" if partition else name
-        self._file = Path(folder) / self.path
+        self._folder = folder
         self._writer: pq.ParquetWriter | None = None
         self._bounds: dict[str, list[Any]] = {name: [] for name in _INDEXED}
         self.rows = 0
@@ -33,11 +34,18 @@ class PartWriter:
         if not table.num_rows:
             return
         if self._writer is None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._fs, root = filesystem_of(self._folder)
+            self._file = f"{root}/{self.path}"
+            if not in_s3(self._folder):
+                Path(self._file).parent.mkdir(parents=True, exist_ok=True)
             # Features take few values: dictionaries make the files a tenth. Ids are all different.
             dictionaries = [name for name in table.column_names if name in (*FEATURES, "run_id")]
             self._writer = pq.ParquetWriter(
-                self._file, table.schema, use_dictionary=dictionaries, write_statistics=["form_id", "views"]
+                self._file,
+                table.schema,
+                filesystem=self._fs,
+                use_dictionary=dictionaries,
+                write_statistics=["form_id", "views"],
             )
         self._writer.write_table(table)
         self.rows += table.num_rows
@@ -57,7 +65,14 @@ class PartWriter:
             "maxValues": {name: max(values) for name, values in known.items()},
             "nullCount": dict.fromkeys(known, 0),
         }
-        return {"path": self.path, "size": self._file.stat().st_size, "rows": self.rows, "stats": json.dumps(stats)}
+        size = self._fs.get_file_info(self._file).size
+        return {"path": self.path, "size": size, "rows": self.rows, "stats": json.dumps(stats)}
+
+
+def delete_part(folder: str, record: dict[str, Any]) -> None:
+    """Delete a file that a PartWriter wrote below `folder` and that no commit will name."""
+    system, root = filesystem_of(folder)
+    system.delete_file(f"{root}/{record['path']}")
 
 
 def add_action(record: dict[str, Any], partition: dict[str, str | None] | None = None) -> AddAction:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
 from jobs.edge.artifacts import EXPLANATION, MANIFEST_FILE, PORTABLE
+from jobs.edge.files import LakeFiles, scratch
 from jobs.edge.ledger import SUCCEEDED, Ledger
 from jobs.edge.models import Models
-from jobs.edge.reports import write_whole
 from jobs.edge.score_files import (
     Scores,
     read_features,
@@ -26,15 +27,20 @@ from jobs.edge.score_files import (
 )
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError
-from speed.errors import StoreError
-from speed.generations import CURRENT, MANIFEST, PAPERS, Generations, sha256
+from speed.errors import SpeedError, StoreError
+from speed.generations import CURRENT, MANIFEST, PAPERS, Generation, Generations, sha256
 from speed.merge import is_live
+from speed.sources import generations_below
 from speed.stores.lmdb import FEATURES, SCORES, LmdbStore
 from speed.stores.realtime import FILE as REALTIME
 from speed.stores.realtime import LmdbRealtime
 from speed.stores.records import Manifest, unpack, unpack_features
 
+if TYPE_CHECKING:
+    from jobs.edge.s3 import S3Publisher
+
 RUNS = "runs.json"
+ROLLBACK = "serving/ROLLBACK"
 SAMPLED = 1_000
 _MODEL_FILES = {PORTABLE: PORTABLE, EXPLANATION: EXPLANATION, MANIFEST_FILE: PAPERS}
 """Files of a model's folder, and their names in a generation."""
@@ -54,30 +60,40 @@ class Serving:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self.folder = Path(tables.lake) / "serving"
-        self.generations = Generations(self.folder)
+        self._files = LakeFiles(tables.lake)
+        self._s3: S3Publisher | None = None
+        self.generations = generations_below(f"{tables.lake}/serving", scratch() / "serving")
 
     def build(self, version: int) -> Manifest:
         """The generation of `predictions` as of `version`; one that stands already, whole, is taken as it is.
 
         Raises FormcastError where what was written does not match the tables; then nothing of it stays.
         """
+        self._s3 = None if self._files.is_local else self._new_s3()
         contents = self._contents(version)
         name = f"{contents.scores.run_id}-v{version}"
-        if (self.folder / name).is_dir():
-            self._verify(self.folder / name, contents)
-            return self.generations.manifest(name)
-        building = self.folder / f".building-{name}"
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
+        if self._files.has(f"serving/{name}/{MANIFEST}"):
+            with plain_sentences(f"Delete {self._files.place(f'serving/{name}')} and publish again."):
+                return _verified(self.generations.open(name), contents)
+        building = self._files.workplace(f"serving/{name}")
         try:
-            manifest = self._write(building, name, version, contents)
-            self._verify(building, contents)
+            self._write(building, name, version, contents)
+            with plain_sentences("Publish again."):
+                manifest = _verified(Generations(building.parent).open(building.name), contents)
         except FormcastError:
             shutil.rmtree(building)
             raise
-        building.rename(self.folder / name)
+        if self._s3:
+            self._s3.upload(building)
+        else:
+            self._files.keep(building, f"serving/{name}", last=MANIFEST)
         return manifest
+
+    def _new_s3(self) -> S3Publisher:
+        """A publish to S3: what is live now is what its swap may replace."""
+        from jobs.edge.s3 import S3Publisher  # noqa: PLC0415 - boto3 takes a quarter of a second to import
+
+        return S3Publisher(f"{self._tables.lake}/serving")
 
     def _contents(self, version: int) -> _Contents:
         """The scores, and the forms that they were made of.
@@ -102,7 +118,7 @@ class Serving:
         known = [row["value"] for row in rows if row["at"] <= scores.scored_at]
         return datetime.fromtimestamp(known[-1] if known else 0.0, UTC)
 
-    def _write(self, building: Path, name: str, version: int, contents: _Contents) -> Manifest:
+    def _write(self, building: Path, name: str, version: int, contents: _Contents) -> None:
         scores = contents.scores
         models = Models(self._tables)
         model = models.verified_folder(models.get(scores.model_version))
@@ -115,7 +131,7 @@ class Serving:
             generation=name,
             run_id=scores.run_id,
             model_version=scores.model_version,
-            model_uri=model.resolve().as_uri(),
+            model_uri=models.uri(scores.model_version),
             predictions_version=version,
             forms_version=contents.forms_version,
             scored_at=scores.scored_at,
@@ -125,46 +141,27 @@ class Serving:
             files={file.name: sha256(file) for file in sorted(building.iterdir())},
         )
         (building / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
-        return manifest
-
-    def _verify(self, folder: Path, contents: _Contents) -> None:
-        """Raise FormcastError where a generation's count, checksums or sampled records are not the tables'."""
-        rows, remedy = contents.scores.rows, f"Delete {folder} and publish again."
-        try:
-            generation = self.generations.open(folder.name)
-        except StoreError as error:
-            raise FormcastError(f"{error} {remedy}") from error
-        try:
-            if generation.manifest.count != rows.num_rows:
-                held = generation.manifest.count
-                raise FormcastError(f"{folder.name} holds {held:,} scores of {rows.num_rows:,}. {remedy}")
-            at = np.arange(0, rows.num_rows, max(1, rows.num_rows // SAMPLED))
-            sample, packed = rows.take(at), contents.packed["packed"].take(at).to_pylist()
-            for form_id, record, features in zip(
-                sample["form_id"].to_pylist(), records_of(sample), packed, strict=True
-            ):
-                found = generation.store.features(form_id)
-                if generation.store.get(form_id) != unpack(form_id, record) or not np.array_equal(
-                    found if found is not None else [], unpack_features(features)
-                ):
-                    raise FormcastError(f"Generation {folder.name} has other values for form {form_id}. {remedy}")
-        finally:
-            generation.close()
 
     def swap(self, generation: str) -> None:
-        """Make a generation live, atomically."""
-        self.generations.point(CURRENT, generation)
+        """Make a generation live, atomically. Raises FormcastError where another publish has done so meanwhile."""
+        if self._files.is_local:
+            self.generations.point(CURRENT, generation)
+        else:
+            (self._s3 or self._new_s3()).swap(generation)
 
     def drop_outdated(self, manifest: Manifest) -> int:
-        """Delete streamed scores that the generation knows better; how many. Call it when the generation is live."""
-        if not (self.folder / REALTIME).is_file():
+        """Delete streamed scores that a generation knows better; how many.
+
+        Those of a lake in S3 are in DynamoDB, which its own publisher tidies.
+        """
+        if not (self._files.is_local and self._files.has(f"serving/{REALTIME}")):
             return 0
-        realtime = LmdbRealtime(self.folder)
-        try:
-            with LmdbStore(self.folder / manifest.generation, manifest) as store:
-                return realtime.prune(lambda entry: is_live(entry, store.get(entry.form_id), manifest.data_until))
-        finally:
-            realtime.close()
+        folder = self.generations.folder(manifest.generation)
+        with (
+            closing(LmdbRealtime(self.generations.serving)) as realtime,
+            LmdbStore(folder, manifest) as store,
+        ):
+            return realtime.prune(lambda entry: is_live(entry, store.get(entry.form_id), manifest.data_until))
 
     def live(self) -> Manifest | None:
         """What is current, or None before the first publish."""
@@ -173,25 +170,20 @@ class Serving:
         except StoreError:
             return None
 
-    def any_form_id(self) -> str | None:
-        """A form that the current generation knows: an example to try."""
-        live = self.live()
-        if live is None:
-            return None
-        with LmdbStore(self.folder / live.generation, live) as store:
-            return store.first_id()
-
     def write_runs(self, runs: Sequence[msgspec.Struct]) -> None:
         """Leave the last runs, as JSON, where the API looks for them."""
-        write_whole(self.folder / RUNS, msgspec.json.encode(runs).decode())
+        self._files.write(f"serving/{RUNS}", msgspec.json.encode(runs))
 
-    @property
-    def rollback_intent(self) -> Path:
-        """Stands while predictions and serving are being moved back together, and names the run."""
-        return self.folder / "ROLLBACK"
+    def begin_rollback(self, to: str) -> None:
+        """Say that predictions and serving are being moved back together, and to which run."""
+        self._files.write(ROLLBACK, to.encode())
+
+    def end_rollback(self) -> None:
+        self._files.delete(ROLLBACK)
 
     def unfinished_rollback(self) -> str | None:
-        return self.rollback_intent.read_text(encoding="utf-8") if self.rollback_intent.is_file() else None
+        found = self._files.read(ROLLBACK)
+        return found.decode() if found is not None else None
 
     def prune(self, keep: int) -> list[str]:
         """Delete all but the newest `keep` generations; the current one and a pinned one always stay."""
@@ -199,5 +191,30 @@ class Serving:
         in_use = {live.generation if live else None, self.generations.pinned()}
         old = [m.generation for m in self.generations.all()[keep:] if m.generation not in in_use]
         for name in old:
-            shutil.rmtree(self.folder / name)
+            self._files.delete(f"serving/{name}")
         return old
+
+
+def _verified(generation: Generation, contents: _Contents) -> Manifest:
+    """The manifest of a generation, which is closed. Raises StoreError where it is not what the tables say."""
+    manifest, rows = generation.manifest, contents.scores.rows
+    with closing(generation):
+        if manifest.count != rows.num_rows:
+            raise StoreError(f"{manifest.generation} holds {manifest.count:,} scores of {rows.num_rows:,}.")
+        at = np.arange(0, rows.num_rows, max(1, rows.num_rows // SAMPLED))
+        sample, packed = rows.take(at), contents.packed["packed"].take(at).to_pylist()
+        for form_id, record, features in zip(sample["form_id"].to_pylist(), records_of(sample), packed, strict=True):
+            found = generation.store.features(form_id)
+            same = found is not None and np.array_equal(found, unpack_features(features))
+            if generation.store.get(form_id) != unpack(form_id, record) or not same:
+                raise StoreError(f"{manifest.generation} has other values for form {form_id}.")
+    return manifest
+
+
+@contextmanager
+def plain_sentences(remedy: str) -> Iterator[None]:
+    """Raise what a store says as FormcastError, with what to do."""
+    try:
+        yield
+    except SpeedError as error:
+        raise FormcastError(f"{error} {remedy}".rstrip()) from error

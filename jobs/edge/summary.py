@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 
+from jobs.edge.files import LakeFiles
 from jobs.edge.ledger import SUCCEEDED, Entry, Ledger
 from jobs.edge.models import Models, ModelVersion
 from jobs.edge.snapshot import Serving
@@ -77,13 +77,13 @@ def summarize(tables: Tables, run_id: str) -> Summary:
     last = {entry.step: entry for entry in entries}
     models = Models(tables)
     champion = models.find_champion()
-    live = Serving(tables).live()
+    live, files = Serving(tables).live(), LakeFiles(tables.lake)
     counts = {name: value for entry in last.values() for name, value in entry.counts.items()}
     watched = tables.metrics(run_id)
     return Summary(
         run_id=run_id,
         status=run_status(list(last.values())),
-        lake=str(Path(tables.lake).resolve()),
+        lake=files.place("").rstrip("/"),
         counts={
             name: counts[name] for name in ("read", "accepted", "rejected", "duplicates", "forms") if name in counts
         },
@@ -92,7 +92,7 @@ def summarize(tables: Tables, run_id: str) -> Summary:
         champion=champion.version if champion else None,
         champion_reason=_message(last, "promote") or (champion.reason if champion else ""),
         warning=_message(last, "monitor"),
-        predictions=str(Path(tables.path("predictions")).resolve()),
+        predictions=files.place("predictions"),
         scored=counts.get("scored", 0),
         generation=live.generation if live else None,
         steps=[StepLine(e.step, e.status, e.seconds, e.message) for e in last.values()],

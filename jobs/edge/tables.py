@@ -11,6 +11,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
 from deltalake.transaction import AddAction
 
+from jobs.edge.files import in_s3, s3_endpoint
 from jobs.errors import FormcastError, MissingError
 from jobs.schemas import PARTITIONS, TABLES
 
@@ -35,12 +36,14 @@ class Tables:
 
     def __init__(self, lake: str) -> None:
         self.lake = lake.rstrip("/")
+        # delta-rs finds credentials, region and endpoint as boto3 does, but takes no plain HTTP unasked.
+        self._options = {"allow_http": "true"} if in_s3(lake) and s3_endpoint().startswith("http:") else None
 
     def path(self, name: str) -> str:
         return f"{self.lake}/{name}"
 
     def exists(self, name: str) -> bool:
-        return bool(DeltaTable.is_deltatable(self.path(name)))
+        return bool(DeltaTable.is_deltatable(self.path(name), self._options))
 
     def delta(self, name: str, version: int | None = None) -> DeltaTable:
         """The table as of `version` (the newest without one). Raises MissingError where it is not there."""
@@ -48,7 +51,7 @@ class Tables:
             raise MissingError(
                 f"There is no table {name!r} in the lake {self.lake!r}: run `make run`, or name another lake."
             )
-        return DeltaTable(self.path(name), version=version)
+        return DeltaTable(self.path(name), version=version, storage_options=self._options)
 
     def version(self, name: str, version: int | None = None) -> TableVersion:
         """Version and row count, from the statistics in the log alone."""
@@ -71,6 +74,11 @@ class Tables:
         rows = self.query(f"select name, slice, value from metrics where run_id = '{run_id}'", "metrics")
         return {(row["name"], row["slice"]): row["value"] for row in rows}
 
+    def any_id(self, name: str) -> str:
+        """The id of some form in the table, "" where it has none: an example to try."""
+        rows = self.query(f"select form_id from {name} limit 1", name)
+        return str(rows[0]["form_id"]) if rows else ""
+
     def spark(self, spark: SparkSession, name: str, version: int | None = None) -> DataFrame:
         """The table as of `version` (the newest without one), as a Spark frame."""
         at = self.delta(name, version).version()
@@ -79,13 +87,14 @@ class Tables:
     def create(self, name: str) -> None:
         """Make the table, empty, where it is not there yet."""
         if not self.exists(name):
-            if "://" not in self.lake:
+            if not in_s3(self.lake):
                 Path(self.lake).mkdir(parents=True, exist_ok=True)
             DeltaTable.create(
                 self.path(name),
                 schema=TABLES[name],
                 mode="ignore",
                 partition_by=PARTITIONS.get(name),
+                storage_options=self._options,
                 configuration={"delta.dataSkippingStatsColumns": STATISTICS_COLUMNS}
                 if name in ("forms", "predictions")
                 else None,
@@ -100,7 +109,7 @@ class Tables:
 
     def _write(self, name: str, table: pa.Table, mode: Any, where: str | None = None) -> None:
         self.create(name)
-        write_deltalake(self.path(name), table, mode=mode, predicate=where)
+        write_deltalake(self.path(name), table, mode=mode, predicate=where, storage_options=self._options)
 
     def commit(self, name: str, files: Iterable[AddAction], run_id: str, partition: str | None = None) -> None:
         """Put data files that stand in the table's folder in place of its present ones, in one commit.

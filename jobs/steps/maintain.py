@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import time
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 
 from jobs.edge.context import StepContext, StepResult
+from jobs.edge.files import LakeFiles
+from jobs.edge.models import MANIFEST_FILE
 from jobs.schemas import TABLES
 
-_DAY = 24 * 3600
+_A_DAY = timedelta(days=1)
 
 
 def maintain(context: StepContext) -> StepResult:
@@ -20,16 +20,20 @@ def maintain(context: StepContext) -> StepResult:
         table = context.tables.delta(name)
         compacted += table.optimize.compact()["numFilesRemoved"]
         deleted += len(table.vacuum(hours, dry_run=False, full=True))
-    left = _delete_leftovers(Path(context.settings.lake))
+    left = _delete_leftovers(LakeFiles(context.settings.lake))
     return StepResult(
         message=f"{compacted:,} small files compacted, {deleted:,} files and {left:,} leftover folders deleted.",
         counts={"files_compacted": compacted, "files_deleted": deleted, "folders_deleted": left},
     )
 
 
-def _delete_leftovers(lake: Path) -> int:
-    patterns = ("_staging/*", "serving/.building-*", "models/.*")
-    old = [path for pattern in patterns for path in lake.glob(pattern) if time.time() - path.stat().st_mtime > _DAY]
-    for path in old:
-        shutil.rmtree(path)
+def _delete_leftovers(files: LakeFiles) -> int:
+    """Delete what killed runs were building or uploading, a day ago or longer."""
+    unfinished = [f"_staging/{name}" for name in files.folders("_staging")]
+    for place in ("models", "serving"):
+        folders = (f"{place}/{name}" for name in files.folders(place))
+        unfinished += [name for name in folders if "/." in name or not files.has(f"{name}/{MANIFEST_FILE}")]
+    old = [name for name in unfinished if datetime.now(UTC) - files.changed(name) > _A_DAY]
+    for name in old:
+        files.delete(name)
     return len(old)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import reduce
-from shutil import rmtree
 
 from jobs.edge.context import Balance, StepContext, StepResult
-from jobs.edge.forms import check_ingested, merge_forms, plan_ingest, reading, replace_forms
+from jobs.edge.forms import check_ingested, forget_staged, merge_forms, plan_ingest, reading, replace_forms
 from jobs.edge.ingest import ingest, lines_of_files
 from jobs.edge.inputs import find_inputs
 
@@ -26,7 +25,7 @@ def prepare(context: StepContext) -> StepResult:
 
     if context.settings.mode == "increment":
         merged = merge_forms(context, plan, ingested)
-        rmtree(plan.forms_folder)
+        forget_staged(context)
         return merged
     result = replace_forms(context, plan, ingested)
     result.balances.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.edge.context import Balance, StepContext, StepResult
+from speed.stores.records import Manifest
 
 
 def publish(context: StepContext) -> StepResult:
@@ -15,15 +16,28 @@ def publish(context: StepContext) -> StepResult:
     published = Balance("Predictions", predictions.rows, "published scores", manifest.count)
     published.check()
 
+    before = context.serving.live()
     items = context.dynamodb.publish(lambda: context.spark, manifest) if context.dynamodb else {}
     context.serving.swap(manifest.generation)
-    outdated = context.serving.drop_outdated(manifest)
+    outdated = _drop_outdated(context, before) if before else 0
     pruned = context.serving.prune(context.settings.keep_generations)
     if context.dynamodb:
-        outdated += context.dynamodb.tidy(context.serving.generations, manifest)
+        context.dynamodb.keep({kept.generation for kept in context.serving.generations.all()})
     return StepResult(
         message=f"Generation {manifest.generation} is live with {manifest.count:,} scores.",
         counts={"published": manifest.count, "pruned": len(pruned), "streamed_dropped": outdated} | items,
         read=[predictions, forms],
         balances=[whole, published],
     )
+
+
+def _drop_outdated(context: StepContext, before: Manifest) -> int:
+    """Delete streamed scores that the generation before this one knew better; how many.
+
+    What the new one knows better, every answer passes over from now on. It stays until the next publish, for a reader
+    who has not seen the swap yet.
+    """
+    dropped = context.serving.drop_outdated(before)
+    if context.dynamodb:
+        dropped += context.dynamodb.drop_outdated(context.serving.generations, before)
+    return dropped

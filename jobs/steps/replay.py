@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import reduce
-from shutil import rmtree
 
 from pyspark.sql import functions as F
 
 from jobs.edge.context import StepContext, StepResult
-from jobs.edge.forms import balance_of, mark_replayed, merge_forms, plan_ingest
+from jobs.edge.forms import balance_of, forget_staged, mark_replayed, merge_forms, plan_ingest
 from jobs.edge.ingest import ingest, with_id_hash
 from jobs.transforms.layout import EVENT_COLUMNS, Layout
 
@@ -47,7 +46,7 @@ def replay(context: StepContext, reason: str = "") -> StepResult:
 
     result = merge_forms(context, plan, ingested)
     mark_replayed(context, plan)
-    rmtree(plan.forms_folder)
+    forget_staged(context)
     still = result.counts["rejected"]
     return replace(
         result,

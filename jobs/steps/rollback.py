@@ -15,7 +15,7 @@ def rollback(context: StepContext, to: str) -> StepResult:
     dynamodb, published = context.dynamodb, context.dynamodb.current() if context.dynamodb else None
 
     target = serving.build(version)  # a generation that was pruned is built anew from the table's history
-    serving.rollback_intent.write_text(to, encoding="utf-8")
+    serving.begin_rollback(to)
     try:
         tables.delta("predictions").restore(version)
         if champion.version != target.model_version:
@@ -30,9 +30,9 @@ def rollback(context: StepContext, to: str) -> StepResult:
             context.models.promote(champion.version, champion.reason)
         if dynamodb and published:
             dynamodb.point(published)
-        serving.rollback_intent.unlink()
+        serving.end_rollback()
         raise
-    serving.rollback_intent.unlink()
+    serving.end_rollback()
 
     restored = tables.version("predictions")
     return StepResult(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from deltalake import CommitProperties
@@ -13,7 +12,7 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import Transaction
 from pyspark.sql import DataFrame
 
-from jobs.edge.parts import add_action
+from jobs.edge.parts import add_action, delete_part
 from jobs.edge.tables import Tables
 from jobs.schemas import PARTITIONS, REJECTED_FORMS
 from jobs.stream.tasks import RECORD_DDL, StreamPlan, handle
@@ -65,7 +64,7 @@ def quarantine(tables: Tables, outcome: Outcome, partition: str, stream_id: str,
         done = table.transaction_version(stream_id)
         if done is not None and done >= batch_id:
             for part in outcome.parts:  # a batch that was killed after this commit comes again
-                Path(tables.path(REJECTED), part["path"]).unlink()
+                delete_part(tables.path(REJECTED), part)
             return
         try:
             table.create_write_transaction(

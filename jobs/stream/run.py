@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.edge.files import LakeFiles
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError
 from jobs.stream.batch import REJECTED, Outcome, quarantine, run_batch
@@ -76,7 +76,7 @@ class Stream:
         self.live.look()
         generation = self.live.now().manifest.generation
         partition = f"stream-{self.name}"
-        folder = str(Path(self._tables.path(REJECTED)).resolve())
+        folder = LakeFiles(self.settings.lake).place(REJECTED)
         outcome = run_batch(events, StreamPlan(self.settings, generation, folder, partition, f"stream {self.name}"))
         # The query's own id, which a new checkpoint changes: batches count from zero again then.
         query_id = events.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")

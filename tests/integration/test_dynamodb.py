@@ -211,7 +211,7 @@ def test_generations_that_the_lake_lets_go_go_here_save_those_in_use(nights: Nig
     for seq in (1, 2, 3, 5):  # as Serving.prune does
         shutil.rmtree(nights.serving / f"g{seq}")
 
-    nights.publisher.tidy(Generations(nights.serving), nights.source.manifest("g4"))
+    nights.publisher.keep({kept.generation for kept in Generations(nights.serving).all()})
 
     # Number 5 is not given twice; 1 alone is of no use.
     assert [one.generation for one in nights.source.all()] == ["g5", "g4", "g3", "g2"]
@@ -228,7 +228,7 @@ def test_streamed_scores_that_the_generation_knows_better_go(nights: Nights) -> 
     nights.hold("g1", 1)
     nights.source.point("CURRENT", "g1")
 
-    assert nights.publisher.tidy(Generations(nights.serving), manifest) == 2
+    assert nights.publisher.drop_outdated(Generations(nights.serving), manifest) == 2
     assert set(realtime.get_many(list(ages))) == {"a", "soon"}
 
 

@@ -47,7 +47,7 @@ def test_family_scores_alike_in_spark_and_without_it(spark, rows, table, family,
     params = SMALL.get(family.name, family.params)
     native = family.fit(rows, params, 1)
     for _ in range(2):  # what an earlier attempt saved gives way
-        native.save(tmp_path)
+        native.save(tmp_path, tmp_path.as_uri())
     found = native.transform(rows).select("form_id", "prediction").toPandas().set_index("form_id")["prediction"]
     wanted = found.loc[table["form_id"].to_pylist()].to_numpy()
 

@@ -63,8 +63,7 @@ def night(new: NewContext, run_id: str, ids: list[str] = IDS) -> Entry:
     for name, rows, schema in (("forms", forms, FORMS), ("predictions", predictions, PREDICTIONS)):
         tables.create(name)
         write_deltalake(tables.path(name), pa.Table.from_pylist(rows, schema=schema), mode="overwrite")
-    staged = Path(context.settings.lake) / "staged"
-    staged.mkdir()
+    staged = context.models.files.workplace(f"models/m-{run_id}")
     for file, content in small_model(f"m-{run_id}").items():
         (staged / {PAPERS: MANIFEST_FILE}.get(file, file)).write_bytes(content)
     uri, digest = context.models.publish_artifact(f"m-{run_id}", staged)
@@ -114,7 +113,7 @@ def test_publish_keeps_the_old_generation_live_where_rows_are_missing(new_contex
 def test_a_damaged_generation_is_never_made_live(damage: str, new_context: NewContext, lake: str) -> None:
     night(new_context, "r1")
     serving = Serving(Tables(lake))
-    file = serving.folder / "r1-v1" / "scores.mdb"
+    file = serving.generations.folder("r1-v1") / "scores.mdb"
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 0xFF
     file.write_bytes(data if damage == "flip" else data[: len(data) // 2])
@@ -214,10 +213,11 @@ def test_a_generation_holds_all_that_answers_need(new_context: NewContext, lake:
         assert generation.papers["version"] == generation.manifest.model_version == "m-r1"
 
 
-def test_what_was_streamed_before_the_dump_goes_and_what_came_later_stays(new_context: NewContext, lake: str) -> None:
+def test_the_next_publish_drops_what_the_dump_knew_and_nothing_later(new_context: NewContext, lake: str) -> None:
     """The dump knows all until NOW. A form with more views than in the dump is newer, whatever the clock says."""
     context = new_context("prepare", "r1")
     context.tables.append("metrics", [metric("data_until", NOW.timestamp())])
+    night(new_context, "r1")
     early, late = NOW - timedelta(minutes=5), NOW + timedelta(minutes=5)
     streamed = {  # of IDS[n], the dump says n views
         IDS[1]: (early, 1, False),
@@ -227,12 +227,12 @@ def test_what_was_streamed_before_the_dump_goes_and_what_came_later_stays(new_co
         "new": (late, 0, True),
         "gone": (early, 9, False),
     }
-    with closing(LmdbRealtime(context.serving.folder)) as realtime:
+    with closing(LmdbRealtime(context.serving.generations.serving)) as realtime:
         realtime.put(entry(form_id, at, views) for form_id, (at, views, _) in streamed.items())
 
-    published = night(new_context, "r1")
+    published = night(new_context, "r2")
 
-    with closing(LmdbRealtime(context.serving.folder)) as realtime:
+    with closing(LmdbRealtime(context.serving.generations.serving)) as realtime:
         left = set(realtime.get_many(list(streamed)))
     assert left == {form_id for form_id, (*_, stays) in streamed.items() if stays}
     assert published.counts["streamed_dropped"] == 3

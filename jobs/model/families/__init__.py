@@ -35,8 +35,11 @@ class Native(Protocol):
     def transform(self, frame: DataFrame) -> DataFrame:
         """Add `prediction` to a frame that holds the 47 features by name and in the vector `features`."""
 
-    def save(self, folder: Path) -> None:
-        """Write the model below `folder`, which exists, in a place of its own; what is there gives way."""
+    def save(self, folder: Path, shared: str, /) -> None:
+        """Write the model in a place of its own below `folder`, which exists; what is there gives way.
+
+        shared: the URI of a place that Spark's executors reach, for models that they write. It becomes `folder`'s.
+        """
 
 
 class Saved(Protocol):
@@ -102,8 +105,8 @@ class MllibModel:
     def transform(self, frame: DataFrame) -> DataFrame:
         return self.pipeline.transform(frame)
 
-    def save(self, folder: Path) -> None:
-        self.pipeline.write().overwrite().save((folder.absolute() / MLLIB).as_uri())
+    def save(self, _folder: Path, shared: str, /) -> None:
+        self.pipeline.write().overwrite().save(f"{shared}/{MLLIB}")
 
 
 def all_families() -> tuple[Family, ...]:

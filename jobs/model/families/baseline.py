@@ -25,7 +25,7 @@ class Constant:
     def transform(self, frame: DataFrame) -> DataFrame:
         return frame.withColumn("prediction", F.lit(self.value))
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, _shared: str, /) -> None:
         (folder / BASELINE).mkdir(exist_ok=True)
         (folder / BASELINE / _FILE).write_text(json.dumps({"prediction": self.value}), encoding="utf-8")
 

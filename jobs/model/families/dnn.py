@@ -53,7 +53,7 @@ class DenseModel:
 
         return frame.mapInArrow(predict, schema)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, _shared: str, /) -> None:
         (folder / _NAME).mkdir(exist_ok=True)
         arrays = [array for layer in self.layers for array in layer]
         np.savez(folder / _NAME / _FILE, *arrays)

@@ -35,7 +35,7 @@ class XgboostModel:
     def transform(self, frame: DataFrame) -> DataFrame:
         return self.model.transform(frame)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, _shared: str, /) -> None:
         (folder / _NAME).mkdir(exist_ok=True)
         (folder / _NAME / _FILE).write_bytes(self.model.get_booster().save_raw("json"))
 

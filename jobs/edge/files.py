@@ -1,0 +1,214 @@
+"""The files of a lake beside its tables: models, generations, reports. The lake is a folder, or a prefix in S3."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pyarrow import fs
+
+from jobs.errors import FormcastError, MissingError
+
+S3 = "s3://"
+
+
+def in_s3(place: str) -> bool:
+    return place.startswith(S3)
+
+
+def filesystem_of(place: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a folder or an `s3://` prefix, and its path there. S3 is found as boto3 finds it."""
+    if in_s3(place):
+        return _s3_filesystem(), place.removeprefix(S3).rstrip("/")
+    return fs.LocalFileSystem(), str(Path(place).absolute())
+
+
+@cache
+def _s3_filesystem() -> fs.FileSystem:
+    """Made when it is first needed: no process that works on a folder waits for it."""
+    endpoint = s3_endpoint()
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not endpoint:
+        return fs.S3FileSystem(region=region, retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=10))
+    parts = urlsplit(endpoint)
+    return fs.S3FileSystem(
+        endpoint_override=parts.netloc,
+        scheme=parts.scheme,
+        region=region or "us-east-1",
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=10),
+    )
+
+
+def s3_endpoint() -> str:
+    """Where S3 is, when it is not Amazon's: as boto3 reads it."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+
+
+class LakeFiles:
+    """Reads and writes below a lake. Names are relative, with `/`. What is written appears whole or not at all."""
+
+    def __init__(self, lake: str) -> None:
+        self.lake = lake.rstrip("/")
+        self.is_local = not in_s3(lake)
+
+    @property
+    def _fs(self) -> fs.FileSystem:
+        return filesystem_of(self.lake)[0]
+
+    def _path(self, name: str) -> str:
+        return f"{filesystem_of(self.lake)[1]}/{name}"
+
+    def uri(self, name: str) -> str:
+        return Path(self._path(name)).as_uri() if self.is_local else f"{self.lake}/{name}"
+
+    def place(self, name: str) -> str:
+        """Where a file is, as people write it."""
+        return self._path(name) if self.is_local else self.uri(name)
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content, or None where it is not there."""
+        with plain_errors(self.uri(name)):
+            try:
+                with self._fs.open_input_stream(self._path(name)) as stream:
+                    return bytes(stream.readall())
+            except FileNotFoundError:
+                return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a file in the place of one that may be there."""
+        path = self._path(name)
+        with plain_errors(self.uri(name)):
+            if not self.is_local:  # an object appears when it is complete
+                with self._fs.open_output_stream(path) as stream:
+                    stream.write(content)
+                return
+            file = Path(path)
+            part = file.with_name(f".{file.name}.{os.getpid()}")
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                part.write_bytes(content)
+                part.replace(file)
+            finally:
+                part.unlink(missing_ok=True)
+
+    def delete(self, name: str) -> None:
+        """Delete a file, or a folder with all below it; nothing where there is none."""
+        with plain_errors(self.uri(name)):
+            kind = self._fs.get_file_info(self._path(name)).type
+            if kind == fs.FileType.File:
+                self._fs.delete_file(self._path(name))
+            elif kind == fs.FileType.Directory:
+                self._fs.delete_dir(self._path(name))
+
+    def has(self, name: str) -> bool:
+        with plain_errors(self.uri(name)):
+            return bool(self._fs.get_file_info(self._path(name)).type != fs.FileType.NotFound)
+
+    def folders(self, name: str) -> list[str]:
+        """The names of the folders directly in a folder."""
+        return [found.base_name for found in self._below(name) if found.type == fs.FileType.Directory]
+
+    def changed(self, name: str) -> datetime:
+        """When the newest file in a folder was written; long ago where there is none."""
+        times = [found.mtime for found in self._below(name, recursive=True) if found.type == fs.FileType.File]
+        return max(times, default=datetime.fromtimestamp(0, UTC))
+
+    def _below(self, name: str, *, recursive: bool = False) -> list[fs.FileInfo]:
+        with plain_errors(self.uri(name)):
+            selector = fs.FileSelector(self._path(name), allow_not_found=True, recursive=recursive)
+            return list(self._fs.get_file_info(selector))
+
+    def workplace(self, name: str) -> Path:
+        """An empty folder of this machine to build `name` in, which `keep` then puts in its place."""
+        if not self.is_local:
+            folder = Path(tempfile.mkdtemp(dir=scratch())) / Path(name).name
+            folder.mkdir()
+            return folder
+        folder = Path(self._path(name))
+        folder = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(folder, ignore_errors=True)  # what an attempt that was killed left
+        folder.mkdir(parents=True)
+        return folder
+
+    def keep(self, built: Path, name: str, *, last: str) -> None:
+        """Put a folder from `workplace` in place of what may be there: in S3 file by file, `last` at the end.
+
+        Whoever reads it looks for `last` first, so no one takes a part for the whole.
+        """
+        with plain_errors(self.uri(name)):
+            if self.is_local:
+                shutil.rmtree(self._path(name), ignore_errors=True)
+                built.rename(self._path(name))
+                return
+            self.delete(f"{name}/{last}")
+            files = [path for path in built.rglob("*") if path.is_file() and not path.name.startswith(".")]
+            for file in sorted(files, key=lambda path: path == built / last):
+                below = file.relative_to(built).as_posix()
+                fs.copy_files(str(file), self._path(f"{name}/{below}"), fs.LocalFileSystem(), self._fs)
+            shutil.rmtree(built)
+            shutil.rmtree(self._copy(name), ignore_errors=True)
+
+    @contextmanager
+    def shared(self, name: str, folder: Path) -> Iterator[str]:
+        """A place that all machines of a cluster reach; what they write there is in `folder` afterwards.
+
+        A lake on this machine is no cluster's: the folder itself is the place.
+        """
+        if self.is_local:
+            yield folder.absolute().as_uri()
+            return
+        self.delete(name)
+        yield self.uri(name)
+        with plain_errors(self.uri(name)):
+            if self.has(name):
+                fs.copy_files(self._path(name), str(folder), self._fs, fs.LocalFileSystem())
+                self.delete(name)
+
+    def folder(self, name: str) -> Path:
+        """The folder `name` on this machine: itself, or a copy. Raises MissingError where there is none."""
+        if self.is_local:
+            folder = Path(self._path(name))
+        else:
+            folder = self._copy(name)
+            if not folder.is_dir() and self.has(name):
+                with plain_errors(self.uri(name)):
+                    part = Path(tempfile.mkdtemp(dir=scratch()))
+                    fs.copy_files(self._path(name), str(part), self._fs, fs.LocalFileSystem())
+                    part.rename(folder)
+        if not folder.is_dir():
+            raise MissingError(f"There is no {self.uri(name)}.")
+        return folder
+
+    def _copy(self, name: str) -> Path:
+        """Where a folder of S3 is on this machine, once it was asked for."""
+        return scratch() / uuid.uuid5(uuid.NAMESPACE_URL, self.uri(name)).hex
+
+
+@cache
+def scratch() -> Path:
+    """A folder that lives as long as this process: for what is built for S3, or read from there."""
+    folder = Path(tempfile.mkdtemp(prefix="formcast-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@contextmanager
+def plain_errors(what: str) -> Iterator[None]:
+    """Raise what a file system says of `what` as a FormcastError; a file that is missing stays what it is."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if what.startswith("file:"):
+            raise
+        raise FormcastError(f"{what} cannot be used: {error}") from error

@@ -1,0 +1,159 @@
+"""One writer at a time on a lake in S3, whichever machine it is on: a lease that expires, held for a run.
+
+The object `_lease` says which run may write, until when, and whether one of its steps is writing now. It changes only
+by conditional writes, so of two that want it one gets it. Between its steps a run keeps the lake for a while.
+A holder that cannot renew its lease ends itself before anybody else can get it: that is the fence.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from jobs.errors import FormcastError
+from speed.errors import SpeedError
+from speed.stores.aws import aws_client, plain_errors
+
+NAME = "_lease"
+SECONDS = 60.0
+"""An active lease expires so long after its last renewal; half of it before, a holder that could not renew ends."""
+RESERVED_SECONDS = 600.0
+"""So long after a step the lake is kept for the next one of its run, unless the run's last step ended."""
+LOST = 75
+_MOVED = {"ConditionalRequestConflict", "PreconditionFailed"}
+_NOT_THERE = {"404", "NoSuchKey"}
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """What the object says. token: of the step that is writing, "" between steps. until: seconds since 1970."""
+
+    run_id: str
+    token: str
+    until: float
+
+
+@dataclass
+class LeaseObject:
+    """The lease of a lake in S3. clock: seconds since 1970."""
+
+    lake: str
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.lake)
+        prefix = parts.path.strip("/")
+        self._where = {"Bucket": parts.netloc, "Key": f"{prefix}/{NAME}" if prefix else NAME}
+        self._client = aws_client("s3", patient=True)
+
+    def take(self, run_id: str, seconds: float) -> tuple[Lease, str]:
+        """Get the lease for a step of a run; it and its version. Raises FormcastError where another has it."""
+        found, version = self._read()
+        if found is not None and found.until > self.clock() and (found.token or found.run_id != run_id):
+            raise FormcastError(self._busy(found, run_id))
+        mine = Lease(run_id, uuid.uuid4().hex, self.clock() + seconds)
+        taken = self.put(mine, version)
+        if taken is None:
+            raise FormcastError(self._busy(self._read()[0] or mine, run_id))
+        return mine, taken
+
+    def put(self, lease: Lease, version: str | None) -> str | None:
+        """Write the lease unless it moved on from `version` (None: there was none); its new version, or None."""
+        condition = {"IfMatch": version} if version else {"IfNoneMatch": "*"}
+        with plain_errors(f"{self.lake}/{NAME}"):
+            try:
+                answer = self._client.put_object(**self._where, Body=msgspec.json.encode(lease), **condition)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _MOVED | _NOT_THERE:
+                    return None
+                raise
+        return str(answer["ETag"])
+
+    def _read(self) -> tuple[Lease | None, str | None]:
+        with plain_errors(f"{self.lake}/{NAME}"):
+            try:
+                answer: Any = self._client.get_object(**self._where)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _NOT_THERE:
+                    return None, None
+                raise
+            return msgspec.json.decode(answer["Body"].read(), type=Lease), str(answer["ETag"])
+
+    def _busy(self, found: Lease, run_id: str) -> str:
+        left = max(1, round(found.until - self.clock()))
+        if found.run_id == run_id:
+            return (
+                f"Another attempt of run {run_id} is writing in {self.lake}: wait until it has ended; one that was "
+                f"killed lets go by itself in {left} s."
+            )
+        return (
+            f"Run {found.run_id} is writing in {self.lake}: wait until it has ended, or give this one its own lake. "
+            f"If that run was killed, the lake is free in {left} s."
+        )
+
+
+@contextmanager
+def leased(lake: str, run_id: str, *, last: bool, seconds: float = SECONDS) -> Iterator[None]:
+    """Hold the lake for a step of a run, which `last` ends. Raises FormcastError where another run holds it."""
+    try:
+        place = LeaseObject(lake)
+        lease, version = place.take(run_id, seconds)
+    except SpeedError as error:
+        raise FormcastError(str(error)) from error
+    keeper = _Keeper(place, lease, version, seconds)
+    keeper.start()
+    succeeded = False
+    try:
+        yield
+        succeeded = True
+    finally:
+        # A step that failed lets go at once: what comes next may be another run.
+        keeper.end(RESERVED_SECONDS if succeeded and not last else 0.0)
+
+
+class _Keeper(threading.Thread):
+    """Renews a lease in time, and ends the process where it cannot."""
+
+    def __init__(self, place: LeaseObject, lease: Lease, version: str, seconds: float) -> None:
+        super().__init__(name="formcast-lease", daemon=True)
+        self._place, self._lease, self._version, self._seconds = place, lease, version, seconds
+        self._ended = threading.Event()
+        self._renewed = time.monotonic()
+
+    def run(self) -> None:
+        while not self._ended.wait(self._seconds / 6):
+            try:
+                until = self._place.clock() + self._seconds
+                version = self._place.put(msgspec.structs.replace(self._lease, until=until), self._version)
+            except SpeedError as error:
+                if time.monotonic() - self._renewed > self._seconds / 2:
+                    self._give_up(f"it could not be renewed ({error})")
+                continue
+            if version is None and not self._ended.is_set():
+                self._give_up("another run has taken it")
+            self._version, self._renewed = version or self._version, time.monotonic()
+
+    def end(self, reserve: float) -> None:
+        """Let go, and keep the lake for the run's next step for `reserve` seconds."""
+        self._ended.set()
+        self.join()
+        try:
+            self._place.put(Lease(self._lease.run_id, "", self._place.clock() + reserve), self._version)
+        except SpeedError as error:
+            print(f"formcast: The lease expires by itself in {self._seconds:.0f} s: {error}", file=sys.stderr)
+
+    def _give_up(self, why: str) -> None:
+        """Nothing more may be written. Nobody below could be trusted to see an exception in time."""
+        sentence = f"formcast: The lease on {self._place.lake} is lost, {why}: the step ends before it harms a table."
+        print(sentence, file=sys.stderr, flush=True)
+        os._exit(LOST)

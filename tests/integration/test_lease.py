@@ -1,0 +1,144 @@
+"""One writer at a time on a lake in S3, whatever Airflow's pool says: raced, expired, killed, lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import boto3
+import msgspec
+import pytest
+
+from jobs.edge.lease import LOST, NAME, Lease, LeaseObject, leased
+from jobs.errors import FormcastError
+
+LAKE = "s3://lake/below"
+
+
+@pytest.fixture
+def s3(aws: str) -> object:
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="lake", CreateBucketConfiguration={"LocationConstraint": client.meta.region_name})
+    return client
+
+
+def said(s3) -> Lease:
+    return msgspec.json.decode(s3.get_object(Bucket="lake", Key=f"below/{NAME}")["Body"].read(), type=Lease)
+
+
+def test_of_two_runs_that_race_one_proceeds_and_the_other_is_told_which(s3) -> None:
+    """Twenty races, on a lake that nobody had and on one whose holder was killed."""
+    for race in range(20):
+        lake = f"{LAKE}-{race}"
+        if race % 2:
+            LeaseObject(lake, clock=lambda: time.time() - 3600).take("killed", 60)
+        start, ends = threading.Barrier(2), {}
+
+        def attempt(run_id: str, lake: str = lake, start=start, ends=ends) -> None:
+            place = LeaseObject(lake)
+            start.wait()
+            try:
+                ends[run_id] = place.take(run_id, 60)[0].run_id
+            except FormcastError as error:
+                ends[run_id] = str(error)
+
+        runs = [threading.Thread(target=attempt, args=(run_id,)) for run_id in ("one", "two")]
+        for run in runs:
+            run.start()
+        for run in runs:
+            run.join()
+        (winner,) = (run_id for run_id, end in ends.items() if end == run_id)
+        (told,) = (end for run_id, end in ends.items() if run_id != winner)
+        assert told.startswith(f"Run {winner} is writing in {lake}: wait until it has ended")
+
+
+def test_a_run_keeps_the_lake_between_its_steps_and_lets_go_after_the_last(s3) -> None:
+    with leased(LAKE, "r1", last=False):
+        with pytest.raises(FormcastError, match=r"^Run r1 is writing"), leased(LAKE, "r2", last=False):
+            pass
+        with (
+            pytest.raises(FormcastError, match=r"^Another attempt of run r1 is writing"),
+            leased(LAKE, "r1", last=False),
+        ):
+            pass
+    with pytest.raises(FormcastError, match=r"^Run r1 is writing"), leased(LAKE, "r2", last=False):
+        pass
+    with leased(LAKE, "r1", last=True):
+        pass
+    with pytest.raises(ZeroDivisionError), leased(LAKE, "r2", last=False):
+        raise ZeroDivisionError
+    with leased(LAKE, "r3", last=False):  # a step that failed has let go
+        pass
+
+
+def test_a_lease_is_renewed_as_long_as_its_step_lives(s3) -> None:
+    with leased(LAKE, "r1", last=True, seconds=1.2):
+        first = said(s3)
+        time.sleep(1.5)
+        later = said(s3)
+        assert (later.run_id, later.token) == (first.run_id, first.token)
+        assert later.until > time.time()
+        with pytest.raises(FormcastError, match=r"^Run r1 is writing"):
+            LeaseObject(LAKE).take("r2", 60)
+
+
+def test_a_killed_holder_is_out_after_its_time(s3) -> None:
+    script = f"from jobs.edge.lease import leased\nwith leased({LAKE!r}, 'r1', last=True, seconds=2):\n input()"
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, env=os.environ)
+    try:
+        wait_for(lambda: said_by(s3) == "r1")
+        child.kill()
+        with pytest.raises(FormcastError, match=r"free in \d+ s"):
+            LeaseObject(LAKE).take("r2", 60)
+        wait_for(lambda: said(s3).until < time.time())
+        assert LeaseObject(LAKE).take("r2", 60)[0].run_id == "r2"
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.parametrize("how", ["taken", "unreachable"])
+def test_a_holder_that_lost_its_lease_ends_before_it_writes_again(s3, how: str, tmp_path: Path) -> None:
+    """Taken: its clock was wrong or it slept. Unreachable: its network is gone, and half of its time with it."""
+    written = tmp_path / "written"
+    script = f"""
+import sys, time, pathlib
+from jobs.edge import lease
+with lease.leased({LAKE!r}, "r1", last=True, seconds=1.5):
+    if {how!r} == "unreachable":
+        def put(*_): raise lease.SpeedError("the network is gone")
+        lease.LeaseObject.put = put
+    print("held", flush=True)
+    time.sleep(20)
+    pathlib.Path({str(written)!r}).touch()
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    try:
+        assert child.stdout is not None and child.stdout.readline() == "held\n"
+        if how == "taken":
+            s3.put_object(Bucket="lake", Key=f"below/{NAME}", Body=msgspec.json.encode(Lease("r2", "t", 4e9)))
+        _, told = child.communicate(timeout=30)
+    finally:
+        child.kill()
+    assert child.returncode == LOST
+    assert "formcast: The lease on s3://lake/below is lost" in told
+    assert not written.exists()
+
+
+def said_by(s3) -> str:
+    found = s3.list_objects_v2(Bucket="lake", Prefix=f"below/{NAME}")
+    return said(s3).run_id if found["KeyCount"] else ""
+
+
+def wait_for(condition) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in 30 s")

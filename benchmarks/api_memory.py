@@ -15,7 +15,7 @@ import psutil
 from benchmarks.api_server import Server
 
 LOOK_SECONDS = 2.0
-_OWN = re.compile(r"^RssAnon:\s+(\d+) kB$", re.MULTILINE)
+_OWN, _PEAK = "RssAnon", "VmHWM"
 
 
 class Memory(NamedTuple):
@@ -40,8 +40,13 @@ def memory_of(server: Server) -> list[Memory]:
     return [_memory(worker) for worker in server.workers()]
 
 
+def peak_rss(server: Server) -> float:
+    """MB: the most that any worker ever had, as the system notes it: to look on would slow down who works."""
+    return max(_status(worker, _PEAK) for worker in server.workers())
+
+
 @contextmanager
-def watched(server: Server, every: float = LOOK_SECONDS) -> Iterator[list[Seen]]:
+def watched(server: Server) -> Iterator[list[Seen]]:
     """What was seen while the block ran; the list grows as it is looked at."""
     seen: list[Seen] = []
     ended = threading.Event()
@@ -50,7 +55,7 @@ def watched(server: Server, every: float = LOOK_SECONDS) -> Iterator[list[Seen]]
     def watch() -> None:
         while not ended.is_set():
             seen.append(Seen(time.perf_counter() - began, memory_of(server)))
-            ended.wait(every)
+            ended.wait(LOOK_SECONDS)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -68,6 +73,11 @@ def largest(memories: list[Memory]) -> Memory:
 
 def _memory(worker: psutil.Process) -> Memory:
     full = worker.memory_full_info()
-    found = _OWN.search(Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii"))
-    own = int(found[1]) * 1024 if found else 0
-    return Memory(full.rss / 1e6, full.pss / 1e6, own / 1e6)
+    return Memory(full.rss / 1e6, full.pss / 1e6, _status(worker, _OWN))
+
+
+def _status(worker: psutil.Process, name: str) -> float:
+    """MB of that name in the status of a process (Linux)."""
+    status = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii")
+    found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 / 1e6 if found else 0.0

@@ -55,7 +55,7 @@ class Held:
 class Results:
     """busy: programs at work on the machine beforehand. starts: seconds to ready.
 
-    at_swaps: the most memory of a worker while generations were swapped.
+    at_swaps: MB of RSS that a worker had at most until generations had been swapped.
     """
 
     command: str
@@ -65,7 +65,7 @@ class Results:
     flows: dict[str, Flow]
     calm: Steady
     swapped: Steady
-    at_swaps: Memory
+    at_swaps: float
     batches: dict[str, Batch]
     held: Held
 
@@ -179,7 +179,6 @@ def _memory(results: Results) -> list[str]:
         "before": held.before,
         f"most during {held.seconds} s of full load": held.peak,
         "after": held.after,
-        "most while generations were swapped": results.at_swaps,
     }
     lines = ["| memory of a worker, MB | RSS | PSS | its own |", "|---|---:|---:|---:|"]
     lines += [f"| {name} | {m.rss:.0f} | {m.pss:.0f} | {m.own:.0f} |" for name, m in rows.items()]
@@ -189,7 +188,8 @@ def _memory(results: Results) -> list[str]:
         "Of each figure that of the worker that had most. RSS holds the pages of the store's files that a worker "
         "touched, which the system takes back when it needs them; in PSS pages that the workers share are shared "
         "out; its own is without any page of a file. "
-        f"{held.flow.requests_per_second * held.seconds:,.0f} requests were answered meanwhile.",
+        f"{held.flow.requests_per_second * held.seconds:,.0f} requests were answered meanwhile. "
+        f"While generations were swapped, a worker's RSS was at most {results.at_swaps:.0f} MB.",
         "",
     ]
 

@@ -1,9 +1,13 @@
-"""Generations of random forms, as `publish` would leave them but made without Spark: what bench-api answers from."""
+"""Generations of random forms, as `publish` would leave them but made without Spark: what bench-api answers from.
+
+`python -m benchmarks.api_store FILES SERVING NAME` publishes one in a process of its own, as a night does.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -143,3 +147,7 @@ def _random_trees() -> Trees:
         cover=2.0 ** (_DEPTH - np.floor(np.log2(place + 1))),
         base=0.5,
     )
+
+
+if __name__ == "__main__":
+    publish(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

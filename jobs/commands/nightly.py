@@ -17,6 +17,7 @@ from rich.console import Console
 from jobs.commands.options import settings_with
 from jobs.commands.progress import Progress, forget_unfinished
 from jobs.edge.airflow import DagRun
+from jobs.edge.files import in_s3
 from jobs.edge.lock import RUN_LOCK, only_writer
 from jobs.errors import FormcastError, UsageError
 from jobs.settings import ROOT, Settings
@@ -86,7 +87,7 @@ def _run(settings: Settings, run_id: str) -> None:
     # Ended from outside, as from the terminal: the steps' processes end with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
-        nullcontext(-1) if "://" in settings.lake else only_writer(Path(settings.lake), RUN_LOCK) as hold,
+        nullcontext() if in_s3(settings.lake) else only_writer(Path(settings.lake), RUN_LOCK) as hold,
         Progress(folder, STEPS, console) as progress,
     ):
         try:

@@ -50,8 +50,8 @@ class DagRun:
         self._env = airflow_environment(root) | place | env
         self._child: subprocess.Popen[bytes] | None = None
 
-    def start(self, dag_id: str, params: dict[str, object], hold: int) -> None:
-        """Begin; raises MissingError where Airflow is not set up. `hold` is a descriptor to pass on."""
+    def start(self, dag_id: str, params: dict[str, object], hold: int | None) -> None:
+        """Begin; raises MissingError where Airflow is not set up. `hold` is a descriptor to pass on, where there is one."""
         airflow = self._root / ".venv-airflow" / "bin" / "airflow"
         fresh = self._root / ".airflow" / FRESH_DATABASE
         if not airflow.is_file() or not fresh.is_file():
@@ -67,7 +67,7 @@ class DagRun:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                pass_fds=[hold],
+                pass_fds=[hold] if hold is not None else [],
             )
 
     def ended(self) -> int | None:

@@ -51,7 +51,7 @@ class DagRun:
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self, dag_id: str, params: dict[str, object], hold: int | None) -> None:
-        """Begin; raises MissingError where Airflow is not set up. `hold` is a descriptor to pass on, where there is one."""
+        """Begin; raises MissingError where Airflow is not set up. hold: a descriptor to pass on, if there is one."""
         airflow = self._root / ".venv-airflow" / "bin" / "airflow"
         fresh = self._root / ".airflow" / FRESH_DATABASE
         if not airflow.is_file() or not fresh.is_file():

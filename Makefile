@@ -14,9 +14,9 @@ LARGE  ?= 0
 UV     ?= uv
 
 # Values reach the commands through the environment: no blank or quote in a path can be misread by a shell.
-export INPUT LAKE COLUMNS LAYOUT MODE DATA_UNTIL MAX_REJECT_FRACTION MAX_ROW_DROP BUDGET SUMMARY RUN_ID PORT ROWS LARGE FAMILIES DURATION
+export INPUT LAKE COLUMNS LAYOUT MODE DATA_UNTIL MAX_REJECT_FRACTION MAX_ROW_DROP BUDGET SUMMARY RUN_ID PORT ROWS LARGE FAMILIES DURATION BUCKET
 
-.PHONY: help setup run test extras test-extras airflow bench bench-models bench-scorer bench-api lock clean
+.PHONY: help setup run test test-s3 extras test-extras airflow bench bench-models bench-scorer bench-api package deploy-code lock clean
 
 help: ## this list
 	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -40,6 +40,10 @@ test: setup ## every check: style, types, imports, tests
 	.venv/bin/lint-imports
 	.venv/bin/python -m pytest tests/unit tests/integration
 	.venv-airflow/bin/python -m pytest tests/dags --confcutdir tests/dags
+
+test-s3: setup ## nights on a lake in S3, against a stand-in for AWS (fetches 640 MB of jars once)
+	$(PYTHON) -m bootstrap --also s3
+	.venv/bin/python -m pytest tests/s3
 
 extras: setup ## the packages of the model families dnn and xgboost, into .venv (PyTorch: some GB)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/extras.txt
@@ -72,7 +76,14 @@ lock: ## write the locks anew; needs uv (`pip install uv`), or its path as UV=
 	lock serve.txt requirements/serve.in --constraints requirements/spark.txt; \
 	lock bench.txt pyproject.toml --extra test --extra bench; \
 	lock extras.txt pyproject.toml --extra test --extra bench --extra xgboost --extra dnn --constraints requirements/bench.txt; \
+	lock emr.txt requirements/emr.in --constraints requirements/spark.txt --no-emit-package pyspark --no-emit-package py4j; \
 	lock airflow.txt requirements/airflow.in
+
+package: setup ## the code as EMR runs it, in dist/<version> [DIRTY=1: as the folder is, not its commit]
+	.venv/bin/python -m package $(if $(DIRTY),--dirty) build
+
+deploy-code: setup ## build it and upload it to S3, where a version never changes [BUCKET=name or name/prefix]
+	.venv/bin/python -m package $(if $(DIRTY),--dirty) deploy "$$BUCKET"
 
 clean: ## remove what set-up and tests made; tables and logs stay
 	rm -rf .venv .venv-airflow .jars .airflow .setup .pytest_cache .mypy_cache .ruff_cache .import_linter_cache \

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence, Sized
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
+from weakref import WeakValueDictionary
 
 from speed.errors import SpeedError, StoreError
 from speed.generations import Generation
@@ -51,6 +52,7 @@ class Live:
         self.refused: Refused | None = None
         self._retry_at, self._pause = 0.0, FIRST_RETRY_SECONDS
         self._looking = threading.Lock()
+        self._held: WeakValueDictionary[str, Generation] = WeakValueDictionary()
 
     def now(self) -> Generation:
         """The live generation. Raises NothingLiveError before there is one."""
@@ -80,7 +82,7 @@ class Live:
                 return
             if self.refused is not None and name == self.refused.name and time.monotonic() < self._retry_at:
                 return
-            self.generation = self.generations.open(name)
+            self.generation = self._opened(name)
         except SpeedError as error:
             self._refuse(name, str(error))
         except Exception as error:  # whatever damaged files do to the libraries that read them, the old one stays
@@ -89,6 +91,29 @@ class Live:
         else:
             self.refused, self._pause = None, FIRST_RETRY_SECONDS
             log.info("Generation %s is live.", name)
+
+    def _opened(self, name: str) -> Generation:
+        """The generation; one that an answer still holds is not opened again, which LMDB would refuse."""
+        found = self._held.get(name)
+        if found is None:
+            found = self._held[name] = self.generations.open(name)
+        return found
+
+    def _fall_back(self, refused: str) -> None:
+        """A process that was started beside a bad generation has no old one to keep: the newest good one it is."""
+        try:
+            others = [manifest.generation for manifest in self.generations.all() if manifest.generation != refused]
+        except SpeedError as error:
+            log.warning("What else there is cannot be seen: %s", error)
+            return
+        for name in others:
+            try:
+                self.generation = self._opened(name)
+            except Exception as error:  # noqa: BLE001 - as above, and another may be whole
+                log.warning("Generation %s cannot be opened either: %s", name, error)
+            else:
+                log.warning("Generation %s is answered from in place of %s.", name, refused)
+                return
 
     def find(self, form_id: str) -> Found | None:
         """The score of a form, or None for an unknown one. Raises StoreError where none can be looked up."""
@@ -118,6 +143,8 @@ class Live:
         if not again or self.refused is None or self.refused.reason != reason:
             log.warning("%s: %s", f"Generation {name} is refused" if name else "No generation is named", reason)
             self.refused = Refused(name, reason, datetime.now(UTC))
+        if self.generation is None and name:
+            self._fall_back(name)
 
 
 def _counting(generation: Generation, score: Score | None, entry: Entry | None) -> Found | None:

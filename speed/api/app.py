@@ -6,6 +6,10 @@ import asyncio
 import contextlib
 import functools
 import gc
+import logging
+import multiprocessing
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
@@ -29,6 +33,8 @@ from speed.live import Live
 from speed.settings import ServeSettings
 from speed.sources import open_sources
 
+log = logging.getLogger("formcast.api")
+
 START_SECONDS = 10
 """For so long a worker waits for its first generation before it takes requests; then it answers that it has none."""
 
@@ -49,7 +55,8 @@ def create_app(settings: ServeSettings | None = None) -> FastAPI:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(live.look), START_SECONDS)
         watchers = [
-            asyncio.create_task(_every(settings.watch_seconds, look)) for look in (live.look, service.keys.look)
+            asyncio.create_task(_every(settings.watch_seconds, look))
+            for look in (live.look, service.keys.look, _end_with_parent)
         ]
         gc.freeze()  # what is there now stays: no collection need look at it again
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -103,6 +110,14 @@ async def _every(seconds: float, look: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(seconds)
         await asyncio.to_thread(look)
+
+
+def _end_with_parent() -> None:
+    """A worker whose supervisor was killed would hold the port for ever, and nobody would replace it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        log.warning("The server's first process is gone: this worker ends.")
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _as_problem(request: Request, error: Exception) -> Response:

@@ -129,3 +129,29 @@ def _until(holds) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_process_started_beside_a_bad_generation_answers_from_the_newest_good_one(tmp_path: Path) -> None:
+    small_lake(tmp_path)
+    serving = tmp_path / "serving"
+    for name in ("g2", "g3"):
+        publish_generation(serving, name, FORMS)
+    (serving / "g3" / "model.onnx").write_bytes(b"junk")
+
+    live = Live(*open_sources(settings_of(tmp_path)))
+    live.look()
+
+    assert _name(live) == "g2"
+    assert live.refused is not None and live.refused.name == "g3"
+    live.close()
+
+
+def test_a_generation_that_an_answer_still_holds_can_be_gone_back_to(live: Live, tmp_path: Path) -> None:
+    small_lake(tmp_path)
+    live.look()
+    held = live.now()
+    publish_generation(tmp_path / "serving", "g2", FORMS)
+    live.look()
+    Generations(tmp_path / "serving").point(PIN, "g1")
+    live.look()
+    assert (live.now(), live.refused) == (held, None)

@@ -61,9 +61,9 @@ class StepOperator(_EngineOperator):
         self._engine = load_engine(self.engine)(self)
         self._engine.run(context)
 
-    def resume(self, context: Any, event: Any = None, **where: Any) -> None:
+    def resume(self, context: Any, event: Any = None) -> None:
         self._engine = load_engine(self.engine)(self)
-        self._engine.resume(context, **where)
+        self._engine.resume(context)
 
     def on_kill(self) -> None:
         if self._engine is not None:
@@ -88,8 +88,8 @@ class ClusterOperator(_EngineOperator):
         else:
             cluster(self).end(context)
 
-    def resume(self, context: Any, event: Any = None, **where: Any) -> None:
-        load_cluster(self.engine)(self).resume(context, **where)
+    def resume(self, context: Any, event: Any = None) -> None:
+        load_cluster(self.engine)(self).resume(context)
 
 
 _GIVEN = (

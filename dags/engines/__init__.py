@@ -27,8 +27,8 @@ class Engine(Protocol):
     def run(self, context: Any) -> None:
         """Run the step to its end, or defer the task."""
 
-    def resume(self, context: Any, **where: Any) -> None:
-        """Go on after a deferral; `where` is what the task was deferred with."""
+    def resume(self, context: Any) -> None:
+        """Go on after a deferral: what the task waited for is found as a retry finds it."""
 
     def stop(self) -> None:
         """End what `run` has started: the task is killed."""

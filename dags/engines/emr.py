@@ -13,7 +13,7 @@ from airflow.providers.amazon.aws.triggers.emr import EmrAddStepsTrigger
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from engines import job
-from engines.emr_cluster import GRACE, active_clusters, log_url
+from engines.emr_cluster import ACTIVE, GRACE, log_url, run_clusters
 from engines.emr_request import step_request
 from engines.environment import job_environment, required
 from engines.s3 import S3Files
@@ -38,10 +38,9 @@ class Emr:
 
     def run(self, context: Any) -> None:
         env = job_environment(self._step.settings, context)
+        name = job.task_name(context)
         with job.plain_errors(f"Step {self._step.task_id} cannot be started on EMR"):
-            self._cluster_id = self._find_cluster(context)
-            name = job.task_name(context)
-            steps = self._steps(name)
+            steps = self._steps(context, name)
             if steps and steps[-1]["Status"]["State"] == CANCELLING:
                 # Only one may write: the next is added when this one is gone.
                 self._step_id = steps[-1]["Id"]
@@ -51,13 +50,15 @@ class Emr:
             else:
                 told = self._told(name, len(steps), env)
                 self._step_id = self._start(name, told, env)
-            self._step.log.info("Step %s on cluster %s.", self._step_id, self._cluster_id)
             self._settle(context, told)
 
-    def resume(self, context: Any, *, cluster_id: str, step_id: str, told: str) -> None:
-        self._cluster_id, self._step_id = cluster_id, step_id
+    def resume(self, context: Any) -> None:
+        env = job_environment(self._step.settings, context)
+        name = job.task_name(context)
         with job.plain_errors(f"Step {self._step.task_id} cannot be followed on EMR"):
-            self._settle(context, told)
+            steps = self._steps(context, name, active=False)
+            self._step_id = steps[-1]["Id"]
+            self._settle(context, self._told(name, len(steps) - 1, env))
 
     def stop(self) -> None:
         if self._step_id:
@@ -67,20 +68,13 @@ class Emr:
                 StepCancellationOption="TERMINATE_PROCESS",
             )
 
-    def _find_cluster(self, context: Any) -> str:
-        found = active_clusters(self._hook.conn, context)
-        if not found:
-            raise AirflowFailException(
-                f"Step {self._step.task_id}: the cluster of this run has ended. Clear this task with start_cluster."
-            )
-        return found[-1]["Id"]
-
     def _told(self, name: str, number: int, env: dict[str, str]) -> str:
         return job.Attempt(f"{self._cluster_id} {name}", number).told(env["FORMCAST_LAKE"])
 
     def _settle(self, context: Any, told: str) -> None:
         """Answer where the step has succeeded, raise where it has failed, and wait where it still works."""
         client, task = self._hook.conn, self._step
+        task.log.info("Step %s on cluster %s.", self._step_id, self._cluster_id)
         task.tell_logs(context, log_url(self._hook, client.describe_cluster(ClusterId=self._cluster_id)["Cluster"]))
         status = client.describe_step(ClusterId=self._cluster_id, StepId=self._step_id)["Step"]["Status"]
         if status["State"] == SUCCEEDED:
@@ -93,10 +87,9 @@ class Emr:
         if not looks:
             self.stop()
             raise AirflowException(f"Step {task.task_id} took over {task.minutes} minutes: it was cancelled.")
-        where = {"cluster_id": self._cluster_id, "step_id": self._step_id, "told": told}
-        self._wait(looks, "resume", **where)
+        self._wait(looks, "resume")
 
-    def _wait(self, looks: int, method: str, **where: Any) -> None:
+    def _wait(self, looks: int, method: str) -> None:
         self._step.defer(
             trigger=EmrAddStepsTrigger(
                 job_flow_id=self._cluster_id,
@@ -106,12 +99,17 @@ class Emr:
                 aws_conn_id=self._hook.aws_conn_id,
             ),
             method_name=method,
-            kwargs=where,
             timeout=timedelta(seconds=looks * job.LOOK_SECONDS) + GRACE,
         )
 
-    def _steps(self, name: str) -> list[dict[str, Any]]:
-        """The steps of a name on the cluster, the oldest first."""
+    def _steps(self, context: Any, name: str, *, active: bool = True) -> list[dict[str, Any]]:
+        """The steps of a name on the run's newest cluster, which must be `active` to take one; the oldest first."""
+        found = run_clusters(self._hook.conn, context, ACTIVE if active else ())
+        if not found:
+            raise AirflowFailException(
+                f"Step {self._step.task_id}: the cluster of this run has ended. Clear this task with start_cluster."
+            )
+        self._cluster_id = found[-1]["Id"]
         pages = self._hook.conn.get_paginator("list_steps").paginate(ClusterId=self._cluster_id)
         steps = [step for page in pages for step in page["Steps"] if step["Name"] == name]
         return sorted(steps, key=lambda step: step["Status"]["Timeline"]["CreationDateTime"])

@@ -17,6 +17,7 @@ from engines.s3 import S3Files
 from engines.sizing import executors_for
 
 STARTING, WORKING = ("STARTING", "BOOTSTRAPPING"), ("RUNNING", "WAITING")
+ACTIVE = STARTING + WORKING
 START_MINUTES = 25
 GRACE = timedelta(minutes=10)
 
@@ -31,19 +32,17 @@ class EmrCluster:
     def start(self, context: Any) -> None:
         env = job_environment(self._task.settings, context)
         with job.plain_errors("The cluster cannot be started"):
-            found = active_clusters(self._hook.conn, context)
-            cluster_id = found[-1]["Id"] if found else self._make(context, env)
-            self._task.log.info("Cluster %s.", cluster_id)
-            self._settle(context, cluster_id)
+            found = run_clusters(self._hook.conn, context, ACTIVE)
+            self._settle(context, found[-1]["Id"] if found else self._make(context, env))
 
-    def resume(self, context: Any, cluster_id: str = "") -> None:
+    def resume(self, context: Any) -> None:
         with job.plain_errors("The cluster cannot be followed"):
-            self._settle(context, cluster_id)
+            self._settle(context, run_clusters(self._hook.conn, context)[-1]["Id"])
 
     def end(self, context: Any) -> None:
         """End every cluster of the run: whatever was started twice is ended too."""
         with job.plain_errors("The cluster cannot be ended: end it in the console, it costs"):
-            found = [cluster["Id"] for cluster in active_clusters(self._hook.conn, context)]
+            found = [cluster["Id"] for cluster in run_clusters(self._hook.conn, context, ACTIVE)]
             if found:
                 self._hook.conn.terminate_job_flows(JobFlowIds=found)
             self._task.log.info("Clusters ended: %s.", ", ".join(found) or "none was left")
@@ -58,6 +57,7 @@ class EmrCluster:
         """Answer where the cluster works, raise where it has ended, and wait where it still comes up."""
         cluster = self._hook.conn.describe_cluster(ClusterId=cluster_id)["Cluster"]
         state, since = cluster["Status"]["State"], cluster["Status"]["Timeline"]["CreationDateTime"]
+        self._task.log.info("Cluster %s is %s.", cluster_id, state)
         self._task.tell_logs(context, log_url(self._hook, cluster))
         if state in WORKING:
             return
@@ -77,7 +77,6 @@ class EmrCluster:
                 waiter_name="job_flow_waiting",
             ),
             method_name="resume",
-            kwargs={"cluster_id": cluster_id},
             timeout=timedelta(seconds=looks * job.LOOK_SECONDS) + GRACE,
         )
 
@@ -87,10 +86,10 @@ def cluster_name(context: Any) -> str:
     return job.shortened(f"{context['ti'].dag_id} {context['ti'].run_id}")
 
 
-def active_clusters(client: Any, context: Any) -> list[dict[str, Any]]:
-    """The clusters of this run that work or come up, the oldest first."""
+def run_clusters(client: Any, context: Any, states: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """The clusters of this run, in one of `states` where some are given; the oldest first."""
     pages = client.get_paginator("list_clusters").paginate(
-        ClusterStates=[*STARTING, *WORKING], CreatedAfter=job.run_begin(context)
+        CreatedAfter=job.run_begin(context), **({"ClusterStates": list(states)} if states else {})
     )
     found = [cluster for page in pages for cluster in page["Clusters"] if cluster["Name"] == cluster_name(context)]
     return sorted(found, key=lambda cluster: cluster["Status"]["Timeline"]["CreationDateTime"])

@@ -38,7 +38,7 @@ class EmrServerless:
 
     def run(self, context: Any) -> None:
         env = job_environment(self._step.settings, context)
-        name, lake = job.task_name(context), env["FORMCAST_LAKE"]
+        name = job.task_name(context)
         with job.plain_errors(f"Step {self._step.task_id} cannot be started on EMR Serverless"):
             runs = self._runs(context, name)
             if runs and runs[-1]["state"] == CANCELLING:
@@ -50,22 +50,24 @@ class EmrServerless:
             else:
                 attempt = job.Attempt(name, len(runs))
                 self._job_id = self._start(attempt, env)
-            self._step.log.info("Job run %s of application %s.", self._job_id, self._application)
-            self._step.tell_logs(context, self._log_url())
-            self._settle(attempt.told(lake))
+            self._settle(context, attempt.told(env["FORMCAST_LAKE"]))
 
-    def resume(self, context: Any, *, job_id: str, told: str) -> None:
-        self._job_id = job_id
+    def resume(self, context: Any) -> None:
+        env = job_environment(self._step.settings, context)
+        name = job.task_name(context)
         with job.plain_errors(f"Step {self._step.task_id} cannot be followed on EMR Serverless"):
-            self._step.tell_logs(context, self._log_url())
-            self._settle(told)
+            runs = self._runs(context, name)
+            self._job_id = runs[-1]["id"]
+            self._settle(context, job.Attempt(name, len(runs) - 1).told(env["FORMCAST_LAKE"]))
 
     def stop(self) -> None:
         if self._job_id:
             self._hook.conn.cancel_job_run(applicationId=self._application, jobRunId=self._job_id)
 
-    def _settle(self, told: str) -> None:
+    def _settle(self, context: Any, told: str) -> None:
         """Answer where the job has succeeded, raise where it has failed, and wait where it still works."""
+        self._step.log.info("Job run %s of application %s.", self._job_id, self._application)
+        self._step.tell_logs(context, self._log_url())
         run = self._hook.conn.get_job_run(applicationId=self._application, jobRunId=self._job_id)["jobRun"]
         if run["state"] == SUCCEEDED:
             return
@@ -79,9 +81,9 @@ class EmrServerless:
             raise AirflowException(
                 f"Step {self._step.task_id} took over {self._step.minutes} minutes: it was cancelled."
             )
-        self._wait(looks, "resume", job_id=self._job_id, told=told)
+        self._wait(looks, "resume")
 
-    def _wait(self, looks: int, method: str, **where: Any) -> None:
+    def _wait(self, looks: int, method: str) -> None:
         self._step.defer(
             trigger=EmrServerlessStartJobTrigger(
                 application_id=self._application,
@@ -92,7 +94,6 @@ class EmrServerless:
                 cancel_on_kill=True,
             ),
             method_name=method,
-            kwargs=where,
             timeout=timedelta(seconds=looks * job.LOOK_SECONDS) + GRACE,
         )
 

@@ -42,7 +42,7 @@ class Local:
         kind = AirflowFailException if code in NO_RETRY_CAN_HELP else AirflowException
         raise kind(f"Step {self._step.task_id} {ended}: {sentence or HINTS.get(code, 'see the log.')}")
 
-    def resume(self, context: Any, **where: Any) -> None:
+    def resume(self, context: Any) -> None:
         """A task that another engine has deferred goes on here: the parameter was changed in between."""
         self.run(context)
 

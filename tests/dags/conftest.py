@@ -100,7 +100,7 @@ class Task:
     def resume(self, deferred):
         try:
             method = getattr(self._fresh(), deferred.method_name)
-            method(self.context, event={"status": "failure", "message": "it ended"}, **(deferred.kwargs or {}))
+            method(self.context, event={"status": "failure", "message": "it ended"})
         except TaskDeferred as again:
             return again
 

@@ -87,8 +87,9 @@ class FakeAws:
         self.clusters.append(cluster | {"Status": _status(self.next_state["cluster"])})
         return {"JobFlowId": cluster["Id"]}
 
-    def _list_clusters(self, ClusterStates, CreatedAfter, **_):
-        return {"Clusters": [found for found in self.clusters if found["Status"]["State"] in ClusterStates]}
+    def _list_clusters(self, CreatedAfter, ClusterStates=None, **_):
+        found = [one for one in self.clusters if ClusterStates is None or one["Status"]["State"] in ClusterStates]
+        return {"Clusters": found}
 
     def _describe_cluster(self, ClusterId):
         return {"Cluster": next(found for found in self.clusters if found["Id"] == ClusterId)}

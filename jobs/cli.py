@@ -11,6 +11,7 @@ import typer
 
 from jobs.commands import keys
 from jobs.commands.explain import explain
+from jobs.commands.export import export
 from jobs.commands.nightly import nightly
 from jobs.commands.options import Lake, RunId, settings_with
 from jobs.commands.pin import generations, pin, unpin
@@ -48,7 +49,7 @@ def step(
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    *(nightly, runs, run, report, show, explain, rejects, models),
+    *(nightly, runs, run, report, show, explain, rejects, models, export),
     *(generations, pin, unpin, stream, rollback, replay, maintain, sample, serve, worker),
 )
 for command in COMMANDS:

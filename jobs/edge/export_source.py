@@ -1,0 +1,106 @@
+"""What an export takes out of the lake: the predictions of one run, batch by batch, in memory that does not grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+from deltalake.exceptions import DeltaError
+
+from jobs.edge.files import scratch
+from jobs.edge.ledger import Ledger
+from jobs.edge.tables import Tables, TableVersion
+from jobs.errors import FormcastError, MissingError
+from jobs.schemas import PREDICTIONS
+from speed.errors import StoreError
+from speed.sources import generations_below
+
+Advance = Callable[[int], None]
+"""Called with the number of rows that went out since it was called last."""
+
+BATCH_ROWS = 1 << 16
+_AHEAD = {"batch_readahead": 2, "fragment_readahead": 1}  # Arrow reads sixteen batches of four files ahead by itself
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions of one run, as of one version of the table."""
+
+    at: TableVersion
+    run_id: str
+    model_version: str
+    scored_at: datetime
+    _tables: Tables
+
+    def __str__(self) -> str:
+        return (
+            f"predictions of run {self.run_id} by model {self.model_version}: table version {self.at.version}, "
+            f"scored {self.scored_at:%Y-%m-%d %H:%M:%S} UTC, {self.at.rows:,} forms"
+        )
+
+    def batches(self, advance: Advance) -> Iterator[pa.RecordBatch]:
+        """All rows, as PREDICTIONS. Raises FormcastError where the lake does not hold them whole."""
+        rows = 0
+        try:
+            for batch in _scan(self._tables, self.at.version):
+                yield batch
+                rows += batch.num_rows
+                advance(batch.num_rows)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise FormcastError(_unreadable(self.at.version, error)) from None
+        if rows != self.at.rows:
+            raise FormcastError(f"The lake holds {rows:,} predictions of {self.at.rows:,}: nothing was exported.")
+
+
+def csv_bytes(batch: pa.RecordBatch) -> memoryview:
+    """Lines of CSV without a header: text in quotes, a null as nothing, floats that read back the same."""
+    sink = pa.BufferOutputStream()
+    pacsv.write_csv(batch, sink, pacsv.WriteOptions(include_header=False))
+    return memoryview(sink.getvalue())
+
+
+def predictions_of(tables: Tables, run_id: str = "") -> Predictions:
+    """The predictions of a run; without one, of what is live. Raises MissingError where there are none."""
+    version = _version_of(tables, run_id) if run_id else _live_version(tables)
+    try:
+        at = tables.version("predictions", version)
+        first = next((batch for batch in _scan(tables, version) if batch.num_rows), None)
+    except (DeltaError, OSError, pa.ArrowInvalid) as error:
+        raise MissingError(_unreadable(version, error)) from None
+    if first is None:
+        raise MissingError(f"Version {version} of predictions holds no form: there is nothing to export.")
+    (made,) = first.slice(0, 1).to_pylist()
+    return Predictions(at, made["run_id"], made["model_version"], made["scored_at"].astimezone(UTC), tables)
+
+
+def _scan(tables: Tables, version: int) -> Iterator[pa.RecordBatch]:
+    dataset = tables.delta("predictions", version).to_pyarrow_dataset()
+    for batch in dataset.to_batches(columns=PREDICTIONS.names, batch_size=BATCH_ROWS, **_AHEAD):
+        yield batch.cast(PREDICTIONS)
+
+
+def _live_version(tables: Tables) -> int:
+    try:
+        return generations_below(f"{tables.lake}/serving", scratch()).live_manifest().predictions_version
+    except StoreError as error:
+        raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error
+
+
+def _version_of(tables: Tables, run_id: str) -> int:
+    tables.delta("run_ledger")  # an error where there is no lake
+    scored = Ledger(tables).succeeded(run_id, "score")
+    if scored is None:
+        raise MissingError(f"Run {run_id!r} scored no forms: `formcast runs` lists the runs.")
+    return scored.versions_written["predictions"]
+
+
+def _unreadable(version: int, error: Exception) -> str:
+    """Why a version cannot be exported: mostly, because it is old."""
+    reason, *_ = str(error).partition("\n")
+    return (
+        f"Version {version} of predictions cannot be read ({reason}). The upkeep deletes what is older than "
+        "FORMCAST_RETENTION_DAYS: name a later run with --run, or score anew (DAG score_forms)."
+    )

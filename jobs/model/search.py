@@ -62,13 +62,19 @@ class _Race:
         """The rung's trials, the best first; of equals the earlier, so that the defaults win a draw."""
         return sorted((trial for trial in self.trials if trial.rung == rung), key=_loss)
 
-    def growth(self, rung: int) -> float:
-        """How many times a fit's cost grows from `rung` to the next: as the defaults' did, or as the rungs' sizes do.
+    def next_seconds(self, trial: Trial) -> float:
+        """What a trial's params may take in the next rung: a start, which stays, and work, which grows with the rungs.
 
-        The very first fit also pays for the libraries' warming up; one that was slower than the next tells nothing.
+        The start is what the defaults' two fits tell, but no more than the quickest fit of the rung took: the very
+        first fit also pays for the libraries' warming up.
         """
-        here, there = (self.trials[i].seconds for i in (rung, rung + 1))
-        return there / here if there > here > 0 else _grown(self.family, rung)
+        grown = _grown(self.family, trial.rung)
+        here, there = (self._defaults(trial.rung + more).seconds for more in (0, 1))
+        start = min(max(here * grown - there, 0.0) / (grown - 1), *(each.seconds for each in self.of(trial.rung)))
+        return start + (trial.seconds - start) * grown
+
+    def _defaults(self, rung: int) -> Trial:
+        return next(trial for trial in self.of(rung) if trial.params == self.family.params)
 
     def first_rung_seconds(self) -> float:
         """What one more fit of the first rung may take: as the slowest so far, but for the defaults' cold one."""
@@ -110,7 +116,7 @@ def search(
         rung_ends = race.left() * (1 - 1 / (last - rung + 1))
         climbers = [trial for trial in race.of(rung - 1) if trial.params != family.params]
         for trial in climbers[: max(1, math.ceil(len(climbers) * _KEPT))]:
-            if _CAUTION * trial.seconds * race.growth(rung - 1) <= race.left() - rung_ends:
+            if _CAUTION * race.next_seconds(trial) <= race.left() - rung_ends:
                 race.run(trial.params, rung)
     return race.of(last)[0].params, race.trials
 

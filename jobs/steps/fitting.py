@@ -63,13 +63,13 @@ def _search(  # noqa: PLR0917  (each is another thing, and the only caller names
     """The best parameters of each family, and every trial.
 
     What is left of the budget is divided among the families still to search, by the logarithms of their choices: a
-    straight line has few, boosting has thousands. Those with the fewest go first: they run out of them and leave the
-    rest of their time to the others.
+    straight line has few, boosting has thousands. Those with the most go first: where a fit takes longer than was
+    foreseen, that is at the cost of those with little to find.
     """
     seed = context.settings.seed
     judges = with_features(unseen.select("label", *FEATURES)).persist()
     params = {family.name: family.params for family in chosen}
-    searchable = sorted((family for family in chosen if family.space), key=lambda family: family.choices)
+    searchable = sorted((family for family in chosen if family.space), key=lambda family: -family.choices)
     deadline = clock() + context.settings.search_seconds
     trials: list[tuple[str, Trial]] = []
     try:

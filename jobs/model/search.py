@@ -63,7 +63,7 @@ class _Race:
         return sorted((trial for trial in self.trials if trial.rung == rung), key=_loss)
 
     def next_seconds(self, trial: Trial) -> float:
-        """What a trial's params may take in the next rung: a start, which stays, and work, which grows with the rungs.
+        """What a trial's params may take in the next rung: a start that stays, and work that grows with the rungs.
 
         The start is what the defaults' two fits tell, but no more than the quickest fit of the rung took: the very
         first fit also pays for the libraries' warming up.

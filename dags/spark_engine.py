@@ -1,7 +1,7 @@
 """The tasks of a DAG: `spark_task` makes that of a step, `on_cluster` chains them between a cluster's begin and end.
 
 A parameter is known when a run starts, tasks when a file is read. So a DAG has the same tasks whatever the engine,
-and an operator asks when it is executed which engine shall run its step (docs/adr/0009).
+and an operator asks when it is executed which engine shall run its step (docs/adr/0010).
 """
 
 from __future__ import annotations

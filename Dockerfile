@@ -1,7 +1,8 @@
 # One image for the API and the queue worker; a lake is mounted at /lake, writable for user 10001.
 #   docker build --tag formcast .
 #   docker run --read-only --tmpfs /tmp --volume /data/lake:/lake --publish 8000:8000 formcast
-#   docker run --read-only --tmpfs /tmp --volume /data/lake:/lake --no-healthcheck --env FORMCAST_REQUEST_QUEUE=... formcast speed.worker
+#   docker run --read-only --tmpfs /tmp --volume /data/lake:/lake --no-healthcheck --env FORMCAST_REQUEST_QUEUE=... formcast worker
+# SageMaker runs it as `docker run formcast serve` (docs/deployments.md).
 
 FROM python:3.11.14-slim-bookworm AS build
 RUN python -m venv /opt/formcast
@@ -27,5 +28,5 @@ ENV PATH=/opt/formcast/bin:$PATH \
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"FORMCAST_PORT\"]}/healthz', timeout=2)"]
-ENTRYPOINT ["python", "-m"]
-CMD ["speed.api"]
+ENTRYPOINT ["python", "-m", "speed"]
+CMD ["api"]

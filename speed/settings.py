@@ -35,6 +35,9 @@ class ServeSettings(LakeSettings):
     api_open: bool = Field(
         False, description="Development only: read and score without a key, on a loopback address. Retrain needs one."
     )
+    sagemaker: bool = Field(
+        False, description="Answer /ping and /invocations without keys: where only SageMaker can reach the port."
+    )
     keys_file: str = Field("", description="File of hashed API keys. Empty: serving/keys.json of the lake.")
     max_body_bytes: int = Field(16 << 20, ge=1024, description="A larger request is refused (413).")
     max_vectors: int = Field(10_000, ge=1, description="More vectors or ids in one request are refused (413).")

@@ -51,7 +51,7 @@ def _check(settings: ServeSettings) -> None:
     """Raises SpeedError for what would end every worker as it starts."""
     check_settings(settings)
     keys = Keys(settings.keys_path)
-    if not keys and not settings.api_open:
+    if not (keys or settings.api_open or settings.sagemaker):
         print(f"There are no API keys in {keys.path} yet: `formcast keys add` makes one.", file=sys.stderr)
     _, realtime = open_sources(settings)
     realtime.close()

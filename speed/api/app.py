@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from speed.api import batch, forms, health, openapi, pages, predict, problems, retrain, status
+from speed.api import batch, forms, health, openapi, pages, predict, problems, retrain, sagemaker, status
 from speed.api.access_log import AccessLog
 from speed.api.calls import is_loopback
 from speed.api.guard import Guard
@@ -86,6 +86,7 @@ def create_app(settings: ServeSettings | None = None) -> FastAPI:
         health.router,
         status.router,
         pages.router,
+        *([sagemaker.router] if settings.sagemaker else []),
     ):
         app.router.routes.extend(router.routes)  # as they are: an included router is looked through twice a request
     app.mount("/static", pages.static)
@@ -102,7 +103,7 @@ def check_settings(settings: ServeSettings) -> None:
             f"FORMCAST_API_OPEN is for a loopback address, and the API is to listen on {settings.host}: "
             "listen on 127.0.0.1, or use keys (`formcast keys add`)."
         )
-    if "://" in settings.lake and not settings.keys_file:
+    if "://" in settings.lake and not (settings.keys_file or settings.sagemaker):
         raise SpeedError(f"The lake {settings.lake} holds no API keys: name a file of them in FORMCAST_KEYS_FILE.")
 
 

@@ -87,11 +87,11 @@ def _answered(body: bytes, chosen: _Format, limit: int, generation: Generation) 
     return chosen.write(generation.scorer.score(vectors.features, vectors.views), generation.manifest)
 
 
-def _read_json(body: bytes, limit: int) -> Vectors:
+def read_json(body: bytes, limit: int) -> Vectors:
     return _read_vectors(read(_decode_frame, body).vectors, limit)
 
 
-def _read_lines(body: bytes, limit: int) -> Vectors:
+def read_lines(body: bytes, limit: int) -> Vectors:
     return _read_vectors([line for line in body.splitlines() if line.strip()], limit)
 
 
@@ -105,15 +105,15 @@ def _read_vectors(raw: list[msgspec.Raw] | list[bytes], limit: int) -> Vectors:
     return Vectors(features, views)
 
 
-def _write_json(scored: Scored, manifest: Manifest) -> bytes:
-    return _encoder.encode(BatchPrediction(list(_rates(scored)), manifest.model_version, manifest.generation))
+def write_json(scored: Scored, manifest: Manifest) -> bytes:
+    return _encoder.encode(BatchPrediction(list(rates_of(scored)), manifest.model_version, manifest.generation))
 
 
-def _write_lines(scored: Scored, manifest: Manifest) -> bytes:
-    return _encoder.encode_lines(_rates(scored))
+def write_lines(scored: Scored, manifest: Manifest) -> bytes:
+    return _encoder.encode_lines(rates_of(scored))
 
 
-def _rates(scored: Scored) -> Iterable[Rate]:
+def rates_of(scored: Scored) -> Iterable[Rate]:
     """A bound that is NaN is none."""
     columns = (scored.rate.tolist(), scored.lower.tolist(), scored.upper.tolist())
     for rate, lower, upper in zip(*columns, strict=True):
@@ -121,7 +121,7 @@ def _rates(scored: Scored) -> Iterable[Rate]:
 
 
 _FORMATS = {
-    JSON: _Format(_read_json, _write_json),
-    NDJSON: _Format(_read_lines, _write_lines),
+    JSON: _Format(read_json, write_json),
+    NDJSON: _Format(read_lines, write_lines),
     ARROW: _Format(read_arrow, write_arrow),
 }

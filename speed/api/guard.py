@@ -22,7 +22,7 @@ from speed.api.service import Service
 from speed.errors import StoreError, ThrottledError
 from speed.live import NothingLiveError
 
-ALWAYS_ANSWERED = "/healthz"  # who is busy is well, and must not be restarted for it
+ALWAYS_ANSWERED = ("/healthz", "/ping")  # who is busy is well, and must not be restarted for it
 MAX_LOGGED = 512  # characters of a path
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -95,7 +95,7 @@ class Guard:
             self._in_flight_of[key.id] += 1
             if self._in_flight_of[key.id] > settings.max_in_flight_per_key:
                 raise later(problems.TOO_MANY, f"The key {key.id} has too many requests at once: send fewer.")
-        if self._in_flight > settings.max_in_flight and path != ALWAYS_ANSWERED:
+        if self._in_flight > settings.max_in_flight and path not in ALWAYS_ANSWERED:
             raise later(problems.BUSY, "The server answers as many requests as it can: try again.")
 
     def _counting(self, receive: Receive) -> Receive:

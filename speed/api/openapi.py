@@ -21,6 +21,7 @@ _WITH_KEY = (problems.BAD_REQUEST, problems.NO_KEY, problems.NO_SCOPE, problems.
 _types: dict[str, type] = {"ProblemDocument": ProblemDocument}
 
 JSON, TEXT, HTML, NDJSON = "application/json", "text/plain", "text/html", "application/x-ndjson"
+CSV, JSONLINES = "text/csv", "application/jsonlines"
 ARROW = "application/vnd.apache.arrow.stream"
 
 

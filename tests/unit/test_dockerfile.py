@@ -33,7 +33,7 @@ def test_the_image_is_pinned_and_runs_as_nobody_in_particular() -> None:
 
 def test_it_starts_the_api_and_knows_whether_it_is_well() -> None:
     entry, command = (json.loads(dict(STEPS)[word]) for word in ("ENTRYPOINT", "CMD"))
-    assert [*entry, *command] == ["python", "-m", "speed.api"]
+    assert [*entry, *command] == ["python", "-m", "speed", "api"]
     health = json.loads(dict(STEPS)["HEALTHCHECK"].partition("CMD ")[2])
     ast.parse(health[2])
     assert health[:2] == ["python", "-c"] and "/healthz" in health[2]

@@ -75,7 +75,6 @@ def _plain_errors(place: str = "") -> Iterator[None]:
     except psycopg.Error as error:
         reason = error.diag.message_primary or next(iter(str(error).splitlines()), type(error).__name__)
         if not place:
-            raise MissingError(
-                f"PostgreSQL cannot be reached: {reason}. The password is read from PGPASSWORD or ~/.pgpass."
-            ) from None
+            hint = " It is read from PGPASSWORD or ~/.pgpass." if "password" in reason else ""
+            raise MissingError(f"PostgreSQL cannot be reached: {reason.rstrip('.')}.{hint}") from None
         raise FormcastError(f"PostgreSQL{place} refused the export, and nothing has changed: {reason}.") from None

@@ -86,7 +86,7 @@ def _live_version(tables: Tables) -> int:
     try:
         return generations_below(f"{tables.lake}/serving", scratch()).live_manifest().predictions_version
     except StoreError as error:
-        raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error
+        raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from None
 
 
 def _version_of(tables: Tables, run_id: str) -> int:

@@ -144,8 +144,8 @@ class ExportTable:
             except LockNotAvailable:
                 time.sleep(SWAP_PAUSE_SECONDS)
         raise FormcastError(
-            f"{self} was being read for {SWAP_TRIES * SWAP_PAUSE_SECONDS // 60} minutes, and nothing has changed: "
-            "export when that has ended (pg_stat_activity says who reads)."
+            f"{self} is being read without a pause, and nothing has changed: export again when that has ended "
+            "(pg_stat_activity says who reads)."
         )
 
     @property

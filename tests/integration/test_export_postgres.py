@@ -175,7 +175,7 @@ def test_a_table_that_is_read_for_too_long_is_let_be(
     night(lake, "r2", 2_000)
     with psycopg.connect(postgres.url) as reader:
         reader.execute("select from predictions limit 1")
-        with pytest.raises(FormcastError, match="was being read"):
+        with pytest.raises(FormcastError, match="is being read without a pause"):
             export(postgres.url, lake)
     assert ask(postgres, RUNS) == [("r1", 1_000)]
     export(postgres.url, lake)

@@ -30,7 +30,7 @@ class Trial:
     """The share of the rows that were fitted on."""
     trees: int | None
     """How many trees or iterations were fitted; None where the family has none."""
-    mae: float
+    loss: float
     seconds: float
 
 
@@ -54,8 +54,8 @@ class _Race:
             trees = max(1, round(params[self.family.grows] * share_of_trees))
         fitted = params if trees is None else params | {self.family.grows: trees}
         start = self.clock()
-        mae = self.fit_and_judge(fitted, rows)
-        self.trials.append(Trial(params, rung, rows, trees, mae, self.clock() - start))
+        loss = self.fit_and_judge(fitted, rows)
+        self.trials.append(Trial(params, rung, rows, trees, loss, self.clock() - start))
         return self.trials[-1]
 
     def of(self, rung: int) -> list[Trial]:
@@ -93,12 +93,12 @@ def search(
 ) -> tuple[Params, list[Trial]]:
     """The best params found, and every trial in the order of their fits.
 
-    fit_and_judge: (params, share of the rows) -> MAE on rows that the fit has not seen, the same ones each time; a
+    fit_and_judge: (params, share of the rows) -> loss on rows that the fit has not seen, the same ones each time; a
     larger share holds the rows of a smaller one. params come with the trees already cut.
     known: params to try first and to look around, the champion's before others.
     The defaults go through every rung first: what wins has beaten them on all rows with all trees. A fit that would
     end after the budget, as far as those before it tell, is not begun; where the defaults alone would take longer,
-    they are the answer, with fewer trials. Repeatable for the same times and MAEs.
+    they are the answer, with fewer trials. Repeatable for the same times and losses.
     Source: successive halving, Jamieson & Talwalkar 2016, with the rungs' sizes given by time in place of counts.
     """
     race = _Race(family, fit_and_judge, clock() + budget_seconds, clock)
@@ -182,4 +182,4 @@ def _key(params: Params) -> str:
 
 
 def _loss(trial: Trial) -> float:
-    return trial.mae if math.isfinite(trial.mae) else math.inf
+    return trial.loss if math.isfinite(trial.loss) else math.inf

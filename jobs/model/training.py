@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.errors import ContractError
+from jobs.model.calibration import fit_calibration
 from jobs.model.families import Family, Native, Params
 from jobs.model.gate import BASELINE
+from jobs.model.losses import Objective, losses
 from jobs.model.metrics import evaluate
 
 if TYPE_CHECKING:
@@ -103,10 +106,17 @@ def fit_candidates(
     return fitted
 
 
-def mean_absolute_error(predicted: DataFrame) -> float:
-    """Of `prediction`, clipped to [0, 1], against `label`."""
-    rate = F.least(F.greatest(F.col("prediction"), F.lit(0.0)), F.lit(1.0))
-    return float(predicted.agg(F.avg(F.abs(rate - F.col("label")))).first()[0])
+def calibrated_loss(predicted: DataFrame, objective: Objective) -> float:
+    """The mean loss of raw predictions once they are calibrated: each half of the forms by the map of the other.
+
+    predicted: form_id, views, label, prediction. Families are compared in the same way, and none is judged raw.
+    """
+    table = predicted.select("form_id", "views", "label", "prediction").toArrow().sort_by("form_id")
+    raw, actual, views = (table[name].to_numpy().astype(float) for name in ("prediction", "label", "views"))
+    rates, even = np.empty(len(raw)), np.arange(len(raw)) % 2 == 0
+    for half in (even, ~even):
+        rates[half] = fit_calibration(raw[~half], actual[~half], views[~half], objective).apply(raw[half])
+    return float(losses(objective, actual, rates, views).mean())
 
 
 def holdout_scores(holdout: pa.Table, names: Iterable[str]) -> Scores:

@@ -46,7 +46,8 @@ def fit_families(
         chosen, tried = families(settings.families), Metrics()
         params = {family.name: family.params for family in chosen}
         if settings.search_seconds:
-            params, tried = _search(context, chosen, rows, share, forms.where("side = 'calibration'"), rival)
+            unseen = sampled(forms.where("side = 'calibration'"), training.MAX_HOLDOUT / found.holdout)
+            params, tried = _search(context, chosen, rows, share, unseen, rival)
         return training.fit_candidates(with_features(rows), settings.seed, chosen, params), split, tried
     finally:
         rows.unpersist()
@@ -67,7 +68,7 @@ def _search(  # noqa: PLR0917  (each is another thing, and the only caller names
     foreseen, that is at the cost of those with little to find.
     """
     seed = context.settings.seed
-    judges = with_features(unseen.select("label", *FEATURES)).persist()
+    judges = with_features(unseen.select("form_id", "views", "label", *FEATURES)).persist()
     params = {family.name: family.params for family in chosen}
     searchable = sorted((family for family in chosen if family.space), key=lambda family: -family.choices)
     deadline = clock() + context.settings.search_seconds
@@ -77,7 +78,7 @@ def _search(  # noqa: PLR0917  (each is another thing, and the only caller names
 
             def fit_and_judge(params: Params, part: float, family: Family = family) -> float:
                 native = family.fit(with_features(sampled(rows, share * part)), params, seed)
-                return training.mean_absolute_error(native.transform(judges))
+                return training.calibrated_loss(native.transform(judges), context.settings.objective)
 
             known = [rival.params] if rival.family == family.name else []
             shares = [math.log(1 + each.choices) for each in searchable[at:]]
@@ -94,6 +95,6 @@ def _metrics(trials: list[tuple[str, Trial]]) -> Metrics:
     metrics = {}
     for number, (family, trial) in enumerate(trials):
         tried = {"trial": number, "family": family, "params": trial.params, "rows": trial.rows, "trees": trial.trees}
-        metrics["trial_mae", json.dumps(tried)] = trial.mae
+        metrics["trial_loss", json.dumps(tried)] = trial.loss
         metrics["trial_seconds", json.dumps(tried)] = trial.seconds
     return metrics

@@ -155,7 +155,7 @@ def test_search_fits_what_did_best_and_tells_every_trial(spark, lake, new_contex
     metrics = train(context).metrics
     trials = {}
     for (metric, told), value in metrics.items():
-        if metric == "trial_mae":
+        if metric == "trial_loss":
             trial = json.loads(told)
             trials.setdefault(trial["family"], []).append((trial["rows"], value, trial["params"]))
             assert metrics["trial_seconds", told] > 0

@@ -48,9 +48,9 @@ def test_search_finds_the_best_params_in_time_and_climbs_rungs():
     assert sizes[0] == 3 * 5 * 2  # the whole space, each once
     # Those that climbed were the best of the rung below.
     for rung in (1, 2):
-        below = sorted(t.mae for t in trials if t.rung == rung - 1)
+        below = sorted(t.loss for t in trials if t.rung == rung - 1)
         climbed = [t.params for t in trials if t.rung == rung and t.params != a_family().params]
-        assert all(t.mae <= below[len(climbed)] for t in trials if t.rung == rung - 1 and t.params in climbed)
+        assert all(t.loss <= below[len(climbed)] for t in trials if t.rung == rung - 1 and t.params in climbed)
 
 
 def test_search_is_never_worse_than_the_defaults_where_early_rungs_mislead():

@@ -114,7 +114,7 @@ def test_nights_in_s3_leave_what_they_leave_on_a_folder(
     }
     for lake, (every, some) in lakes.items():
         night(lake, "r1", *STEPS, input=str(every))
-        night(lake, "r2", "prepare", "score", "publish", input=str(some), mode="increment")
+        night(lake, "r2", "prepare", "score", "publish", "report", input=str(some), mode="increment")
         night(lake, "r1", "rollback", "maintain")
 
     local, remote = (left(lake) for lake in lakes)

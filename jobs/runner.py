@@ -13,9 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from jobs.edge.context import StepContext, StepResult
-from jobs.edge.files import LakeFiles, in_s3
+from jobs.edge.files import LakeFiles
 from jobs.edge.ledger import FAILED, SUCCEEDED, Entry
 from jobs.edge.lock import STEP_LOCK, only_writer
+from jobs.edge.places import in_s3
 from jobs.errors import FormcastError, MissingError
 from jobs.settings import ROOT, Settings
 from speed.errors import SpeedError

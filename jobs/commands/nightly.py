@@ -17,8 +17,8 @@ from rich.console import Console
 from jobs.commands.options import settings_with
 from jobs.commands.progress import Progress, forget_unfinished
 from jobs.edge.airflow import DagRun
-from jobs.edge.files import in_s3
 from jobs.edge.lock import RUN_LOCK, only_writer
+from jobs.edge.places import in_s3
 from jobs.errors import FormcastError, UsageError
 from jobs.settings import ROOT, Settings
 

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from jobs.edge.export_source import Advance, Predictions, csv_bytes
-from jobs.edge.files import filesystem_of, in_s3, scratch
+from jobs.edge.files import scratch
+from jobs.edge.places import filesystem_of, in_s3
 from jobs.errors import FormcastError, UsageError
 from jobs.schemas import PREDICTIONS
 

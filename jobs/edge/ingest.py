@@ -19,8 +19,8 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.edge.files import in_s3
 from jobs.edge.ingest_tasks import CONTESTED, IngestPlan, settle_lines, write_lines
+from jobs.edge.places import in_s3
 from jobs.transforms.layout import Layout
 
 OUTCOME_DDL = "kind string, record string, line binary, source string, layout int, id_hash bigint"

@@ -16,7 +16,7 @@ from typing import Any
 
 from pyarrow import fs
 
-from jobs.edge.files import S3, filesystem_of, in_s3, plain_errors
+from jobs.edge.places import S3, filesystem_of, in_s3, plain_errors
 from jobs.errors import ContractError, FormcastError, MissingError
 from jobs.settings import Settings
 from jobs.transforms.layout import Layout, detect_layout

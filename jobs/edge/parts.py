@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
-from jobs.edge.files import filesystem_of, in_s3
+from jobs.edge.places import filesystem_of, in_s3
 from speed.contract import FEATURES
 
 _INDEXED = ("form_id", "views")

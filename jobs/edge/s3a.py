@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from jobs.edge.files import s3_endpoint
+from jobs.edge.places import s3_endpoint
 from jobs.errors import MissingError
 from jobs.settings import Settings
 

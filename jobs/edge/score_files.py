@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.edge.ledger import SUCCEEDED, Ledger
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError
 from jobs.transforms.predictions import features_of
@@ -28,6 +29,33 @@ class Scores(NamedTuple):
     run_id: str
     model_version: str
     scored_at: datetime
+
+
+class Contents(NamedTuple):
+    """What a generation is built of. packed: (form_id, packed features), in the order of the scores."""
+
+    scores: Scores
+    packed: pa.Table
+    forms_version: int
+    data_until: datetime
+
+
+def read_contents(tables: Tables, version: int) -> Contents:
+    """The predictions as of `version`, and the forms that they were made of.
+
+    Which forms those were stands in the ledger; after an upkeep of the tables, which changes versions but no row,
+    the newest are meant.
+    """
+    scores = read_scores(tables, version)
+    entries = [entry for entry in Ledger(tables).entries() if entry.status == SUCCEEDED]
+    made = [entry for entry in entries if entry.versions_written.get("predictions") == version]
+    forms_version = made[-1].versions_read.get("forms") if made else None
+    if forms_version is None:
+        forms_version = tables.version("forms").version
+    packed = read_features(tables, forms_version)
+    if not packed["form_id"].equals(scores.rows["form_id"]):
+        raise FormcastError("The forms are not those of the predictions: run score again before publish.")
+    return Contents(scores, packed, forms_version, _data_until(tables, scores))
 
 
 def read_scores(tables: Tables, version: int) -> Scores:
@@ -53,6 +81,13 @@ def read_features(tables: Tables, version: int) -> pa.Table:
         if batch.num_rows
     ]
     return pa.Table.from_batches(batches, PACKED).sort_by("form_id")
+
+
+def _data_until(tables: Tables, scores: Scores) -> datetime:
+    """The cut-off of the last whole dump before these scores; where none was noted, all that streams is newer."""
+    rows = tables.query("select value, at from metrics where name = 'data_until' order by at", "metrics")
+    known = [row["value"] for row in rows if row["at"] <= scores.scored_at]
+    return datetime.fromtimestamp(known[-1] if known else 0.0, UTC)
 
 
 def write_scores(file: Path, scores: pa.Table) -> None:

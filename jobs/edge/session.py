@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.edge.files import in_s3
+from jobs.edge.places import in_s3
 from jobs.edge.s3a import CONF as S3_CONF
 from jobs.edge.s3a import s3_endpoint_conf, s3_jars
 from jobs.errors import MissingError

@@ -7,24 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
 from jobs.edge.artifacts import EXPLANATION, MANIFEST_FILE, PORTABLE
 from jobs.edge.files import LakeFiles, scratch
-from jobs.edge.ledger import SUCCEEDED, Ledger
 from jobs.edge.models import Models
-from jobs.edge.score_files import (
-    Scores,
-    read_features,
-    read_scores,
-    records_of,
-    write_features,
-    write_scores,
-)
+from jobs.edge.score_files import Contents, read_contents, records_of, write_features, write_scores
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError
 from speed.errors import SpeedError, StoreError
@@ -46,15 +37,6 @@ _MODEL_FILES = {PORTABLE: PORTABLE, EXPLANATION: EXPLANATION, MANIFEST_FILE: PAP
 """Files of a model's folder, and their names in a generation."""
 
 
-class _Contents(NamedTuple):
-    """What a generation is built of. packed: (form_id, packed features), in the order of the scores."""
-
-    scores: Scores
-    packed: pa.Table
-    forms_version: int
-    data_until: datetime
-
-
 class Serving:
     """The generations below `<lake>/serving`."""
 
@@ -70,7 +52,7 @@ class Serving:
         Raises FormcastError where what was written does not match the tables; then nothing of it stays.
         """
         self._s3 = None if self._files.is_local else self._new_s3()
-        contents = self._contents(version)
+        contents = read_contents(self._tables, version)
         name = f"{contents.scores.run_id}-v{version}"
         if self._files.has(f"serving/{name}/{MANIFEST}"):
             with plain_sentences(f"Delete {self._files.place(f'serving/{name}')} and publish again."):
@@ -95,30 +77,7 @@ class Serving:
 
         return S3Publisher(f"{self._tables.lake}/serving")
 
-    def _contents(self, version: int) -> _Contents:
-        """The scores, and the forms that they were made of.
-
-        Which forms those were stands in the ledger; after an upkeep of the tables, which changes versions but no row,
-        the newest are meant.
-        """
-        scores = read_scores(self._tables, version)
-        entries = [entry for entry in Ledger(self._tables).entries() if entry.status == SUCCEEDED]
-        made = [entry for entry in entries if entry.versions_written.get("predictions") == version]
-        forms_version = made[-1].versions_read.get("forms") if made else None
-        if forms_version is None:
-            forms_version = self._tables.version("forms").version
-        packed = read_features(self._tables, forms_version)
-        if not packed["form_id"].equals(scores.rows["form_id"]):
-            raise FormcastError("The forms are not those of the predictions: run score again before publish.")
-        return _Contents(scores, packed, forms_version, self._data_until(scores))
-
-    def _data_until(self, scores: Scores) -> datetime:
-        """The cut-off of the last whole dump before these scores; where none was noted, all that streams is newer."""
-        rows = self._tables.query("select value, at from metrics where name = 'data_until' order by at", "metrics")
-        known = [row["value"] for row in rows if row["at"] <= scores.scored_at]
-        return datetime.fromtimestamp(known[-1] if known else 0.0, UTC)
-
-    def _write(self, building: Path, name: str, version: int, contents: _Contents) -> None:
+    def _write(self, building: Path, name: str, version: int, contents: Contents) -> None:
         scores = contents.scores
         models = Models(self._tables)
         model = models.verified_folder(models.get(scores.model_version))
@@ -195,7 +154,7 @@ class Serving:
         return old
 
 
-def _verified(generation: Generation, contents: _Contents) -> Manifest:
+def _verified(generation: Generation, contents: Contents) -> Manifest:
     """The manifest of a generation, which is closed. Raises StoreError where it is not what the tables say."""
     manifest, rows = generation.manifest, contents.scores.rows
     with closing(generation):

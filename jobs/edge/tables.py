@@ -11,7 +11,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
 from deltalake.transaction import AddAction
 
-from jobs.edge.files import in_s3, s3_endpoint
+from jobs.edge.places import in_s3, s3_endpoint
 from jobs.errors import FormcastError, MissingError
 from jobs.schemas import PARTITIONS, TABLES
 

@@ -15,6 +15,7 @@ from jobs.model.families import Family, Params
 RUNGS: tuple[tuple[float, float], ...] = ((1 / 9, 1 / 4), (1 / 3, 1 / 2), (1.0, 1.0))
 _KEPT = 1 / 3  # of a rung's candidates go on to the next one
 _CAUTION = 1.2  # fits on a busy machine take longer than those before them
+LEAST_GAIN = 0.0005  # of the defaults' loss: two fits of like quality differ by as much on 100,000 forms by chance
 _DRAWS = 200  # in vain, before the space counts as exhausted
 
 FitAndJudge = Callable[[Params, float], float]
@@ -69,11 +70,11 @@ class _Race:
         first fit also pays for the libraries' warming up.
         """
         grown = _grown(self.family, trial.rung)
-        here, there = (self._defaults(trial.rung + more).seconds for more in (0, 1))
+        here, there = (self.defaults(trial.rung + more).seconds for more in (0, 1))
         start = min(max(here * grown - there, 0.0) / (grown - 1), *(each.seconds for each in self.of(trial.rung)))
         return start + (trial.seconds - start) * grown
 
-    def _defaults(self, rung: int) -> Trial:
+    def defaults(self, rung: int) -> Trial:
         return next(trial for trial in self.of(rung) if trial.params == self.family.params)
 
     def first_rung_seconds(self) -> float:
@@ -96,9 +97,9 @@ def search(
     fit_and_judge: (params, share of the rows) -> loss on rows that the fit has not seen, the same ones each time; a
     larger share holds the rows of a smaller one. params come with the trees already cut.
     known: params to try first and to look around, the champion's before others.
-    The defaults go through every rung first: what wins has beaten them on all rows with all trees. A fit that would
-    end after the budget, as far as those before it tell, is not begun; where the defaults alone would take longer,
-    they are the answer, with fewer trials. Repeatable for the same times and losses.
+    The defaults go through every rung first: what wins has beaten them on all rows with all trees, by more than may
+    be chance. A fit that would end after the budget, as far as those before it tell, is not begun; where the defaults
+    alone would take longer, they are the answer, with fewer trials. Repeatable for the same times and losses.
     Source: successive halving, Jamieson & Talwalkar 2016, with the rungs' sizes given by time in place of counts.
     """
     race = _Race(family, fit_and_judge, clock() + budget_seconds, clock)
@@ -118,7 +119,9 @@ def search(
         for trial in climbers[: max(1, math.ceil(len(climbers) * _KEPT))]:
             if _CAUTION * race.next_seconds(trial) <= race.left() - rung_ends:
                 race.run(trial.params, rung)
-    return race.of(last)[0].params, race.trials
+    best, defaults = race.of(last)[0], race.defaults(last)
+    by_chance = best.loss > (1 - LEAST_GAIN) * defaults.loss
+    return family.params if by_chance else best.params, race.trials
 
 
 def _climb(race: _Race) -> bool:

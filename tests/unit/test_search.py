@@ -53,6 +53,12 @@ def test_search_finds_the_best_params_in_time_and_climbs_rungs():
         assert all(t.loss <= below[len(climbed)] for t in trials if t.rung == rung - 1 and t.params in climbed)
 
 
+@pytest.mark.parametrize(("gain", "depth"), [(0.0001, 5), (0.001, 7)])
+def test_search_keeps_the_defaults_where_a_gain_may_be_chance(gain, depth):
+    best, _ = run(World(lambda params: 0.2 * (1 - gain * (params["depth"] == 7))), budget=1_000)
+    assert best["depth"] == depth
+
+
 def test_search_is_never_worse_than_the_defaults_where_early_rungs_mislead():
     """Cut trees make another candidate look good that is bad in full."""
     world = World(lambda params: 0.5 if params == a_family().params else (0.1 if params["trees"] < 20 else 0.9))

@@ -16,7 +16,7 @@ UV     ?= uv
 # Values reach the commands through the environment: no blank or quote in a path can be misread by a shell.
 export INPUT LAKE COLUMNS LAYOUT MODE DATA_UNTIL MAX_REJECT_FRACTION MAX_ROW_DROP BUDGET SUMMARY RUN_ID PORT ROWS LARGE FAMILIES DURATION BUCKET
 
-.PHONY: help setup run test test-s3 extras test-extras airflow bench bench-models bench-scorer bench-api package deploy-code lock clean
+.PHONY: help setup run test test-s3 infra-test extras test-extras airflow bench bench-models bench-scorer bench-api package deploy-code lock clean
 
 help: ## this list
 	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -44,6 +44,9 @@ test: setup ## every check: style, types, imports, tests
 test-s3: setup ## nights on a lake in S3, against a stand-in for AWS (fetches 640 MB of jars once)
 	$(PYTHON) -m bootstrap --also s3
 	.venv/bin/python -m pytest tests/s3
+
+infra-test: setup ## Terraform on a stand-in for AWS: format, rules, apply, destroy [TF_PLUGIN_DIR= for providers at hand]
+	.venv/bin/python -m pytest tests/infra
 
 extras: setup ## the packages of the model families dnn and xgboost, into .venv (PyTorch: some GB)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/extras.txt

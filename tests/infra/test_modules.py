@@ -18,6 +18,7 @@ STARS = {
     ("lake", "key", "Account"): "the default of every key: without it no IAM policy could grant its use",
     ("lake", "key", "Logs"): "in the policy of a key the star is that key",
     ("lake", "key", "Alarms"): "in the policy of a key the star is that key",
+    ("lake", "key", "Events"): "in the policy of a key the star is that key",
     ("container", "start", "RegistryToken"): "ECR gives its token to an account, not for a repository",
     ("sagemaker", "run", "RegistryToken"): "ECR gives its token to an account, not for a repository",
     ("sagemaker", "run", "NetworkLook"): "EC2's Describe calls take no resource",

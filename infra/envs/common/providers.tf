@@ -16,6 +16,7 @@ provider "aws" {
     tags = {
       Project     = "formcast"
       Environment = local.env
+      Stack       = "formcast-${local.env}"
       ManagedBy   = "terraform"
     }
   }

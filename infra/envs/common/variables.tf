@@ -45,6 +45,12 @@ variable "code_version" {
   description = "Version that `make deploy-code` has uploaded. Null: none yet."
 }
 
+variable "stream_lambda" {
+  type        = bool
+  default     = false
+  description = "Whether a Lambda scores the stream; its package is lambda.zip beside the code of `code_version`."
+}
+
 variable "input_arns" {
   type        = list(string)
   default     = []

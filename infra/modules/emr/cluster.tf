@@ -7,7 +7,9 @@ locals {
     core    = "Core and task nodes of clusters of ${var.name}"
     service = "Access of EMR to clusters of ${var.name} in private subnets"
   }
-  # EMR adds the rules within a cluster itself; these are the ones that it leaves to us.
+  # EMR adds the rules by which nodes let each other in; these are the ones that it leaves to us.
+  nodes  = ["primary", "core"]
+  within = { for pair in setproduct(local.nodes, local.nodes) : join("-", pair) => pair }
   between = {
     agent  = { from = "service", to = "primary", port = 8443 }
     agents = { from = "service", to = "core", port = 8443 }
@@ -128,8 +130,16 @@ resource "aws_vpc_security_group_egress_rule" "cluster" {
   referenced_security_group_id = aws_security_group.cluster[each.value.to].id
 }
 
+resource "aws_vpc_security_group_egress_rule" "within" {
+  for_each                     = local.within
+  security_group_id            = aws_security_group.cluster[each.value[0]].id
+  description                  = "Nodes among themselves"
+  ip_protocol                  = "-1"
+  referenced_security_group_id = aws_security_group.cluster[each.value[1]].id
+}
+
 resource "aws_vpc_security_group_egress_rule" "cluster_aws" {
-  for_each          = toset(["primary", "core"])
+  for_each          = toset(local.nodes)
   security_group_id = aws_security_group.cluster[each.key].id
   description       = "AWS services"
   ip_protocol       = "tcp"

@@ -134,3 +134,17 @@ resource "aws_vpc_security_group_egress_rule" "jobs" {
   to_port           = 443
   cidr_ipv4         = "0.0.0.0/0"
 }
+
+resource "aws_vpc_security_group_ingress_rule" "workers" {
+  security_group_id            = aws_security_group.jobs.id
+  description                  = "Driver and executors among themselves"
+  ip_protocol                  = "-1"
+  referenced_security_group_id = aws_security_group.jobs.id
+}
+
+resource "aws_vpc_security_group_egress_rule" "workers" {
+  security_group_id            = aws_security_group.jobs.id
+  description                  = "Driver and executors among themselves"
+  ip_protocol                  = "-1"
+  referenced_security_group_id = aws_security_group.jobs.id
+}

@@ -1,4 +1,4 @@
-# Counts what carries the tags Project and Environment: switch them on as cost allocation tags, once an account.
+# Counts what carries the tag Stack: switch it on as a cost allocation tag, once an account.
 resource "aws_budgets_budget" "this" {
   count        = var.budget_usd == null ? 0 : 1
   name         = var.name
@@ -7,12 +7,9 @@ resource "aws_budgets_budget" "this" {
   limit_amount = format("%.1f", var.budget_usd)
   limit_unit   = "USD"
 
-  dynamic "cost_filter" {
-    for_each = { Project = var.project, Environment = var.env }
-    content {
-      name   = "TagKeyValue"
-      values = ["user:${cost_filter.key}$${cost_filter.value}"]
-    }
+  cost_filter {
+    name   = "TagKeyValue"
+    values = [format("user:Stack$%s", var.name)]
   }
 
   dynamic "notification" {

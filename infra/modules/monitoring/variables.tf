@@ -1,16 +1,6 @@
 variable "name" {
   type        = string
-  description = "What the names of all resources begin with: <project>-<env>."
-}
-
-variable "project" {
-  type        = string
-  description = "Value of the tag Project, by which the budget counts cost."
-}
-
-variable "env" {
-  type        = string
-  description = "Value of the tag Environment."
+  description = "What the names of all resources begin with, <project>-<env>; also their tag Stack, by which the budget counts."
 }
 
 variable "emails" {

@@ -173,9 +173,29 @@ resource "aws_lb_listener" "airflow" {
 resource "aws_vpc_security_group_ingress_rule" "airflow" {
   for_each          = toset(local.fargate == 1 ? var.balancer.allowed_cidrs : [])
   security_group_id = var.balancer.security_group_id
-  description       = "Users of Airflow, and the API that asks it to retrain"
+  description       = "Users of Airflow"
   ip_protocol       = "tcp"
   from_port         = var.port
   to_port           = var.port
   cidr_ipv4         = each.value
+}
+
+resource "aws_vpc_security_group_ingress_rule" "clients" {
+  for_each                     = local.fargate == 1 ? var.clients : {}
+  security_group_id            = var.balancer.security_group_id
+  description                  = "Asks Airflow: ${each.key}"
+  ip_protocol                  = "tcp"
+  from_port                    = var.port
+  to_port                      = var.port
+  referenced_security_group_id = each.value
+}
+
+resource "aws_vpc_security_group_egress_rule" "clients" {
+  for_each                     = local.fargate == 1 ? var.clients : {}
+  security_group_id            = each.value
+  description                  = "Airflow"
+  ip_protocol                  = "tcp"
+  from_port                    = var.port
+  to_port                      = var.port
+  referenced_security_group_id = var.balancer.security_group_id
 }

@@ -51,6 +51,11 @@ variable "balancer" {
   description = "For fargate: the load balancer, on which Airflow has a port of its own, and who may connect to that."
 }
 
+variable "clients" {
+  type        = map(string)
+  description = "For fargate: security groups of programs that ask Airflow, by what they are."
+}
+
 variable "port" {
   type        = number
   description = "For fargate: the port of the load balancer on which Airflow answers."

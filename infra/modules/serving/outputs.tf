@@ -53,3 +53,8 @@ output "api_service" {
   description = "Name of the API's ECS service; null before there is an image."
   value       = one(module.api[*].service)
 }
+
+output "api_security_group_id" {
+  description = "Security group of the API's tasks; null before there is an image."
+  value       = one(module.api[*].security_group_id)
+}

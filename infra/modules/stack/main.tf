@@ -46,7 +46,7 @@ module "serving" {
 module "stream" {
   source          = "../stream"
   name            = local.name
-  package         = local.code == null ? null : { bucket = module.lake.bucket, key = "${var.lake.prefix}/${local.code}/lambda.zip" }
+  package         = var.stream_lambda ? { bucket = module.lake.bucket, key = "${var.lake.prefix}/${local.code}/lambda.zip" } : null
   retention_hours = var.stream_hours
   environment     = module.serving.environment
   lake            = module.lake
@@ -83,6 +83,7 @@ module "orchestration" {
     allowed_cidrs   = var.api.airflow_cidrs
     host            = var.api.host
   })
+  clients       = var.image == null ? {} : { api = module.serving.api_security_group_id }
   environment   = local.environment
   lake          = module.lake
   input_buckets = module.emr.input_buckets
@@ -121,8 +122,6 @@ module "sagemaker" {
 module "monitoring" {
   source      = "../monitoring"
   name        = local.name
-  project     = var.project
-  env         = var.env
   emails      = var.alarms.emails
   budget_usd  = var.alarms.budget_usd
   night_hours = var.alarms.night_hours

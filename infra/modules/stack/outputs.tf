@@ -22,9 +22,9 @@ output "worker_environment" {
   value       = merge(module.serving.environment, module.queue.environment, { FORMCAST_STREAM = module.stream.stream })
 }
 
-output "bucket" {
-  description = "Bucket of the lake: `make deploy-code BUCKET=`."
-  value       = module.lake.bucket
+output "deploy_to" {
+  description = "Where code goes: `make deploy-code BUCKET=`."
+  value       = "${module.lake.bucket}/${module.lake.prefix}"
 }
 
 output "repository" {

@@ -90,11 +90,22 @@ variable "image" {
 variable "code_version" {
   type        = string
   default     = null
-  description = "Version that `make deploy-code` has uploaded. Null: none yet, the Lambda is not made."
+  description = "Version that `make deploy-code` has uploaded. Null: none yet."
 
   validation {
     condition     = var.code_version == null || can(regex("^[0-9A-Za-z][0-9A-Za-z._+-]*$", var.code_version))
     error_message = "The code's version is letters, digits and . _ + -."
+  }
+}
+
+variable "stream_lambda" {
+  type        = bool
+  default     = false
+  description = "Whether a Lambda scores the stream; its package is lambda.zip beside the code of `code_version`."
+
+  validation {
+    condition     = !var.stream_lambda || var.code_version != null
+    error_message = "The Lambda's package lies with the code: set code_version."
   }
 }
 

@@ -1,0 +1,107 @@
+"""Both environments on a stand-in for AWS: `dev` is applied, `prod` is planned, once for the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.infra.stand_in import ACCOUNT, aws_stand_in, environment_of
+from tests.infra.terraform import Terraform, TerraformError
+
+REGION = "eu-west-1"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What an account has before Terraform comes, as variables of an environment."""
+
+    endpoint: str
+    values: dict[str, Any]
+
+    def client(self, service: str) -> Any:
+        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+        return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, **keys)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads any program of AWS's here, and nowhere else."""
+        return environment_of(self.endpoint) | {"AWS_DEFAULT_REGION": REGION}
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """`dev` with all that moto supports.
+
+    first: the plan of an account that has no code and no image yet. again: the plan right after all was applied.
+    whole: that with what moto does not support as well.
+    """
+
+    terraform: Terraform
+    first: dict[str, Any]
+    outputs: dict[str, Any]
+    again: dict[str, Any]
+    whole: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    with aws_stand_in() as endpoint:
+        bare = Site(endpoint, {})
+        ec2, acm = bare.client("ec2"), bare.client("acm")
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnets = [
+            ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{at}.0/24", AvailabilityZone=f"{REGION}{zone}")
+            for at, zone in enumerate("ab")
+        ]
+        yield Site(
+            endpoint,
+            {
+                "region": REGION,
+                "network": {"vpc_id": vpc, "subnet_ids": [one["Subnet"]["SubnetId"] for one in subnets]},
+                "api": {
+                    "certificate_arn": acm.request_certificate(DomainName="scores.example.com")["CertificateArn"],
+                    "host": "scores.example.com",
+                    "allowed_cidrs": ["10.0.0.0/8"],
+                    "airflow_cidrs": ["10.0.0.0/16"],
+                },
+                "alarms": {"emails": ["oncall@example.com"], "budget_usd": 300},
+            },
+        )
+
+
+@pytest.fixture(scope="session")
+def running(site: Site) -> dict[str, Any]:
+    """Variables of an environment in which all that can run does, once image and code are there."""
+    image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/formcast@sha256:{'0' * 64}"
+    switches = dict.fromkeys(("stream_lambda", "postgres", "sagemaker"), True)
+    return site.values | {"image": image, "code_version": "0.1.0"} | switches
+
+
+@pytest.fixture(scope="session")
+def deployed(site: Site, running: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    terraform = _environment(site, "dev", tmp_path_factory)
+    # moto makes no application of EMR Serverless and no environment of MWAA: those are planned. Of databases it tells
+    # one from another no more than by name, which is not enough for the provider: that of Airflow is the one made.
+    airflow = {"kind": "fargate", "image": "apache/airflow:3.3.2"}
+    values = running | {"emr_serverless": False, "postgres": False, "airflow": airflow}
+    first = terraform.plan(site.values)
+    outputs = terraform.apply(values)
+    again, whole = terraform.plan(values), terraform.plan(values | {"emr_serverless": True, "postgres": True})
+    return Deployed(terraform, first, outputs["formcast"], again, whole)
+
+
+@pytest.fixture(scope="session")
+def planned(site: Site, running: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The plan of a `prod` that is not there yet."""
+    return _environment(site, "prod", tmp_path_factory).plan(running | {"airflow": {"kind": "mwaa"}})
+
+
+def _environment(site: Site, env: str, folders: pytest.TempPathFactory) -> Terraform:
+    try:
+        return Terraform(folders.mktemp(env) / "infra", env, site.endpoint)
+    except TerraformError as error:
+        pytest.exit(str(error), returncode=4)

@@ -43,11 +43,12 @@ class Terraform:
             raise TerraformError("Terraform is not on the PATH: install 1.11 or newer.")
         plugins = os.environ.get("TF_PLUGIN_DIR")
         try:
-            self.run("init", "-lockfile=readonly", *([f"-plugin-dir={plugins}"] if plugins else []))
+            self.run("init", "-no-color", *([f"-plugin-dir={plugins}"] if plugins else []))
         except TerraformError as error:
+            said = " ".join(str(error).rpartition("Error: ")[2].split())
             raise TerraformError(
-                "The aws provider 5.100.0 cannot be had: name a folder of providers in TF_PLUGIN_DIR, or let "
-                f"Terraform reach its registry. It says: {error}"
+                f"Terraform cannot be set up: {said} It needs the aws provider 5.100.0, from its registry or from a "
+                "folder of providers that TF_PLUGIN_DIR names."
             ) from error
 
     def run(self, command: str, *options: str) -> str:

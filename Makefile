@@ -38,7 +38,7 @@ test: setup ## every check: style, types, imports, tests
 	.venv/bin/ruff format --no-cache --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/python -m pytest tests/unit tests/integration
+	.venv/bin/python -m pytest tests/unit tests/integration tests/infra/test_modules.py
 	.venv-airflow/bin/python -m pytest tests/dags --confcutdir tests/dags
 
 test-s3: setup ## nights on a lake in S3, against a stand-in for AWS (fetches 640 MB of jars once)

@@ -3,48 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.infra.stand_in import ACCOUNT, aws_stand_in, environment_of
+from tests.infra.site import REGION, Deployed, Site
+from tests.infra.stand_in import ACCOUNT, aws_stand_in
 from tests.infra.terraform import Terraform, TerraformError
-
-REGION = "eu-west-1"
-
-
-@dataclass(frozen=True)
-class Site:
-    """What an account has before Terraform comes, as variables of an environment."""
-
-    endpoint: str
-    values: dict[str, Any]
-
-    def client(self, service: str) -> Any:
-        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-        return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, **keys)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What leads any program of AWS's here, and nowhere else."""
-        return environment_of(self.endpoint) | {"AWS_DEFAULT_REGION": REGION}
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """`dev` with all that moto supports.
-
-    first: the plan of an account that has no code and no image yet. again: the plan right after all was applied.
-    whole: that with what moto does not support as well.
-    """
-
-    terraform: Terraform
-    first: dict[str, Any]
-    outputs: dict[str, Any]
-    again: dict[str, Any]
-    whole: dict[str, Any]
 
 
 @pytest.fixture(scope="session")

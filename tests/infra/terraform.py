@@ -21,7 +21,7 @@ provider "aws" {
   s3_use_path_style = true
 }
 """
-NOT_COPIED = shutil.ignore_patterns(".terraform", "*.tfstate*", "*.tfvars*")
+NOT_COPIED = shutil.ignore_patterns(".terraform", ".terraform.lock.hcl", "*.tfstate*", "*.tfvars*")
 MINUTES = 10
 
 

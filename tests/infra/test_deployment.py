@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import jmespath
 import pytest
 
 from speed.stores.dynamodb_index import DynamoIndex
@@ -20,9 +19,10 @@ from speed.stores.records import Entry
 from speed.worker.dynamodb import DynamoMemory
 from speed.worker.memory import Kept
 from speed.worker.queues import RequestQueue, client
-from tests.infra.conftest import Deployed, Site
 from tests.infra.hcl import INFRA
+from tests.infra.listing import left_in
 from tests.infra.plans import to_be_made
+from tests.infra.site import Deployed, Site
 from tests.infra.stand_in import ACCOUNT, FORGETS
 from tests.infra.terraform import TerraformError
 
@@ -42,39 +42,6 @@ ENTRY = Entry(
     features=b"",
 )
 KEPT = Kept("42", b"of", "{}")
-
-# What lists what: service, call, and where the names are in its answer.
-LISTS = [
-    ("s3", "list_buckets", "Buckets[].Name"),
-    ("kms", "list_aliases", "Aliases[].AliasName"),
-    ("dynamodb", "list_tables", "TableNames"),
-    ("sqs", "list_queues", "QueueUrls"),
-    ("sns", "list_topics", "Topics[].TopicArn"),
-    ("kinesis", "list_streams", "StreamNames"),
-    ("lambda", "list_functions", "Functions[].FunctionName"),
-    ("lambda", "list_event_source_mappings", "EventSourceMappings[].EventSourceArn"),
-    ("ecr", "describe_repositories", "repositories[].repositoryName"),
-    ("ecs", "list_task_definitions", "taskDefinitionArns"),
-    ("elbv2", "describe_load_balancers", "LoadBalancers[].LoadBalancerName"),
-    ("elbv2", "describe_target_groups", "TargetGroups[].TargetGroupName"),
-    ("ec2", "describe_security_groups", "SecurityGroups[].GroupName"),
-    ("ec2", "describe_subnets", "Subnets[].Tags[].join(' ', ['formcast', Key])"),
-    ("iam", "list_roles", "Roles[].RoleName"),
-    ("iam", "list_instance_profiles", "InstanceProfiles[].InstanceProfileName"),
-    ("logs", "describe_log_groups", "logGroups[].logGroupName"),
-    ("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName"),
-    ("cloudwatch", "list_dashboards", "DashboardEntries[].DashboardName"),
-    ("events", "list_rules", "Rules[].Name"),
-    ("secretsmanager", "list_secrets", "SecretList[].Name"),
-    ("rds", "describe_db_instances", "DBInstances[].DBInstanceIdentifier"),
-    ("rds", "describe_db_subnet_groups", "DBSubnetGroups[].DBSubnetGroupName"),
-    ("rds", "describe_db_parameter_groups", "DBParameterGroups[].DBParameterGroupName"),
-    ("glue", "get_databases", "DatabaseList[].Name"),
-    ("athena", "list_work_groups", "WorkGroups[].Name"),
-    ("sagemaker", "list_models", "Models[].ModelName"),
-    ("sagemaker", "list_endpoints", "Endpoints[].EndpointName"),
-    ("sagemaker", "list_endpoint_configs", "EndpointConfigs[].EndpointConfigName"),
-]
 
 
 def test_files_are_formatted_and_valid(deployed: Deployed) -> None:
@@ -175,9 +142,9 @@ def test_the_keys_of_the_api_follow_their_secret(deployed: Deployed, site: Site,
 
 
 def test_destroy_leaves_nothing(deployed: Deployed, site: Site) -> None:
-    assert len(_left(site)) > 20
+    assert len(left_in(site)) > 20
     deployed.terraform.destroy()
-    left = ", ".join(_left(site))
+    left = ", ".join(left_in(site))
     assert left == ""
 
 
@@ -210,13 +177,3 @@ def _content(file: Path, wanted: str) -> bool:
             return True
         time.sleep(0.05)
     return False
-
-
-def _left(site: Site) -> list[str]:
-    """Names of all that an account holds and Terraform may have made, as the services list it."""
-    found = [
-        str(name)
-        for service, call, path in LISTS
-        for name in jmespath.search(path, getattr(site.client(service), call)()) or []
-    ]
-    return sorted(name for name in found if "formcast" in name)

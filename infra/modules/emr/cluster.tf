@@ -11,9 +11,9 @@ locals {
   nodes  = ["primary", "core"]
   within = { for pair in setproduct(local.nodes, local.nodes) : join("-", pair) => pair }
   between = {
-    agent  = { from = "service", to = "primary", port = 8443 }
-    agents = { from = "service", to = "core", port = 8443 }
-    back   = { from = "primary", to = "service", port = 9443 }
+    primary = { from = "service", to = "primary", port = 8443 }
+    core    = { from = "service", to = "core", port = 8443 }
+    service = { from = "primary", to = "service", port = 9443 }
   }
 }
 

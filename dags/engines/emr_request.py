@@ -38,7 +38,7 @@ def cluster_request(name: str, executors: int, files: S3Files) -> dict[str, Any]
         "LogUri": f"{logs}/",
         "ServiceRole": service_role,
         "JobFlowRole": profile,
-        # Encryption of disks and of what is sent between nodes, and IMDSv2: only a security configuration can say so.
+        # Encryption of disks, and IMDSv2: only a security configuration can say so.
         "SecurityConfiguration": security,
         "Instances": _instances(split_list(subnets), split_list(groups), executors),
         "ManagedScalingPolicy": {

@@ -77,6 +77,7 @@ lock: ## write the locks anew; needs uv (`pip install uv`), or its path as UV=
 	lock() { out="$$1"; shift; $(UV) pip compile "$$@" --quiet --generate-hashes --universal --python-version 3.11 --no-header -o "requirements/$$out"; }; \
 	lock spark.txt pyproject.toml --extra test; \
 	lock serve.txt requirements/serve.in --constraints requirements/spark.txt; \
+	lock lambda.txt requirements/lambda.in --constraints requirements/spark.txt; \
 	lock bench.txt pyproject.toml --extra test --extra bench; \
 	lock extras.txt pyproject.toml --extra test --extra bench --extra xgboost --extra dnn --constraints requirements/bench.txt; \
 	lock emr.txt requirements/emr.in --constraints requirements/spark.txt --no-emit-package pyspark --no-emit-package py4j; \

@@ -20,7 +20,8 @@ import numpy as np
 from benchmarks.api_batch import batches
 from benchmarks.api_load import Load, check_wrk, get_lines, load, middle, predict_lines
 from benchmarks.api_memory import largest, memory_of, peak_rss, watched
-from benchmarks.api_report import Flow, Held, Results, write_report
+from benchmarks.api_report import write_report
+from benchmarks.api_results import Flow, Held, Results
 from benchmarks.api_server import Server, api, hello
 from benchmarks.api_steady import request_of, steady
 from benchmarks.api_store import FORM_IDS, VECTORS, make_files, publish

@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from jobs.commands.options import Lake, settings_with
 from jobs.edge.ledger import Ledger
@@ -20,13 +20,14 @@ from jobs.edge.summary import BASELINE, Summary, reason_words, recent_runs, summ
 from jobs.edge.tables import Tables
 from jobs.settings import Settings
 
+_LEAST_WIDTH, _PIPED_WIDTH = 120, 1_000
 _STYLES = {"succeeded": "green", "champion": "green", "failed": "red", "refused": "yellow"}
 
 
 def runs(lake: Lake = None, last: Annotated[int, typer.Option(help="How many of the newest runs.")] = 20) -> None:
     """List the runs, newest last: when, what ended them, how much they read and published."""
     tables = Tables(settings_with(lake=lake).lake)
-    table = Table("run", "started (UTC)", "took", "status", "read", "rejected", "forms", "published", box=None)
+    table = _table("run", "started (UTC)", "took", "status", "read", "rejected", "forms", "published")
     for line in recent_runs(tables, last):
         counts = (line.read, line.rejected, line.forms, line.published)
         shown = ["" if count is None else f"{count:,}" for count in counts]
@@ -80,7 +81,8 @@ def print_summary(settings: Settings, run_id: str, path: Path | None = None) -> 
 
 def models(lake: Lake = None) -> None:
     """List the trained models, newest last: how good each is, and what became of it and why."""
-    table = Table("version", "holdout MAE", "R2", "state", "reason", box=None)
+    table = _table("version", "holdout MAE", "R2", "state")
+    table.add_column("reason")
     for model in Models(Tables(settings_with(lake=lake).lake)).all():
         mae, r2 = f"{model.metrics['mae']:.5f}", f"{model.metrics['r2']:.4f}"
         table.add_row(model.version, mae, r2, _styled(model.state), model.reason)
@@ -131,6 +133,13 @@ def _styled(word: str) -> str:
     return f"[{style}]{word}[/{style}]" if style else word
 
 
+def _table(*columns: str) -> Table:
+    """Its cells, names among them that are to be pasted, are never cut or folded."""
+    return Table(*(Column(name, no_wrap=True) for name in columns), box=None)
+
+
 def _print(what: object) -> None:
     # Paths and ids must stay whole where they are piped or pasted: lines are not folded.
-    Console(soft_wrap=True, highlight=False).print(what)
+    console = Console(soft_wrap=True, highlight=False)
+    console.width = max(console.width, _LEAST_WIDTH) if console.is_terminal else _PIPED_WIDTH
+    console.print(what)

@@ -7,6 +7,8 @@ from jobs.edge.ledger import SUCCEEDED
 from jobs.transforms.drift import check_rows, input_facts, moved
 from speed.contract import FEATURES
 
+_SHOWN = 5
+
 
 def monitor(context: StepContext) -> StepResult:
     forms = context.tables.version("forms")
@@ -20,10 +22,16 @@ def monitor(context: StepContext) -> StepResult:
     facts = input_facts(batches, counts.get("read", 0), counts.get("rejected", 0))
     changes = moved(facts, context.tables.metrics(earlier[-1].run_id)) if earlier else []
 
-    shown = "; ".join(changes[:5]) + (f"; and {len(changes) - 5} more" if len(changes) > 5 else "")
     return StepResult(
-        message=f"Moved since {earlier[-1].run_id}: {shown}" if changes else "",
+        message=_told(changes, earlier[-1].run_id) if earlier else "No run before this one to compare with.",
         counts={"rows": forms.rows, "moved": len(changes)},
         read=[forms],
         metrics=facts,
     )
+
+
+def _told(changes: list[str], before: str) -> str:
+    if not changes:
+        return f"Nothing moved since {before}."
+    more = f"; and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+    return f"Moved since {before}: {'; '.join(changes[:_SHOWN])}{more}"

@@ -42,7 +42,7 @@ def site() -> Iterator[Site]:
 def running(site: Site) -> dict[str, Any]:
     """Variables of an environment in which all that can run does, once image and code are there."""
     image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/formcast@sha256:{'0' * 64}"
-    switches = dict.fromkeys(("stream_lambda", "postgres", "sagemaker"), True)
+    switches = dict.fromkeys(("postgres", "sagemaker"), True)
     return site.values | {"image": image, "code_version": "0.1.0"} | switches
 
 

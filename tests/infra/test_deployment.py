@@ -54,7 +54,7 @@ def test_mistakes_are_told_before_anything_is_made(deployed: Deployed, site: Sit
     network = site.values["network"] | {"subnet_ids": ["subnet-1", "subnet-1"]}
     wrong = {"api": api, "network": network, "image": "formcast:latest", "input_arns": ["arn:aws:s3:::dumps"]}
     with pytest.raises(TerraformError) as told:
-        deployed.terraform.plan(site.values | wrong | {"stream_lambda": True, "airflow": {"kind": "fargate"}})
+        deployed.terraform.plan(site.values | wrong | {"airflow": {"kind": "fargate"}})
     said = " ".join(str(told.value).replace("│", " ").split())
     for sentence in (
         "the API speaks HTTPS only",
@@ -63,7 +63,6 @@ def test_mistakes_are_told_before_anything_is_made(deployed: Deployed, site: Sit
         "two private subnets or more",
         "The image is named by its digest",
         "input_arns name objects of one bucket each",
-        "The Lambda's package lies with the code",
     ):
         assert sentence in said
 

@@ -1,4 +1,4 @@
-"""Nights on a lake in S3 leave what they leave on a folder; a network that is lost leaves the last good night live.
+"""Nights in S3 and DynamoDB leave what they leave on a folder; a lost network leaves the last good night live.
 
 Beside the usual tests, since it needs Spark's jars for S3 (`make test-s3`).
 """
@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,10 +26,12 @@ from jobs.edge.tables import Tables
 from jobs.sample.write import plan_sample, write_sample
 from jobs.settings import ROOT
 from speed.sources import generations_below
+from speed.stores.dynamodb import DynamoGenerations
 from speed.stores.records import Score
 
 STEPS = ("prepare", "monitor", "train", "promote", "score", "publish", "report")
 # One process, so one JVM, for a night: as on EMR, `formcast step` once for each would give the same.
+EVERY = "s3://lake/dumps/sample.csv"
 NIGHT = """
 import sys
 from jobs.commands.options import settings_with
@@ -98,8 +101,15 @@ def rounded(value: object) -> object:
     return round(value, 9) if isinstance(value, float) else value
 
 
-def test_nights_in_s3_leave_what_they_leave_on_a_folder(
-    aws: str, dumps: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def items(table: str) -> set[tuple[str, int]]:
+    """The keys of all items of forms, each with the number of the generation that it came with."""
+    pages = boto3.client("dynamodb").get_paginator("scan").paginate(TableName=table)
+    keys = {(item["form_id"]["S"], int(item["seq"]["N"])) for page in pages for item in page["Items"]}
+    return {key for key in keys if not key[0].startswith("(")}
+
+
+def test_nights_on_aws_leave_what_they_leave_on_a_folder(
+    aws: str, dynamodb_table: str, dumps: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PULLED", str(tmp_path / "pulled"))
     monkeypatch.setenv("FORMCAST_LOGS", str(tmp_path / "logs"))
@@ -108,33 +118,52 @@ def test_nights_in_s3_leave_what_they_leave_on_a_folder(
     for dump in dumps:
         s3.upload_file(str(dump), "lake", f"dumps/{dump.name}")
 
-    lakes = {
-        str(tmp_path / "lake"): dumps,
-        "s3://lake/below/this": ("s3://lake/dumps/sample.csv", "s3://lake/d*/so*"),
-    }
-    for lake, (every, some) in lakes.items():
-        night(lake, "r1", *STEPS, input=str(every))
-        night(lake, "r2", "prepare", "score", "publish", "report", input=str(some), mode="increment")
-        night(lake, "r1", "rollback", "maintain")
+    here, there = str(tmp_path / "lake"), "s3://lake/below/this"
+    on_aws = partial(night, there, dynamodb_table=dynamodb_table)
+    for run, (every, some) in ((partial(night, here), dumps), (on_aws, (EVERY, "s3://lake/d*/so*"))):
+        run("r1", *STEPS, input=str(every))
+        run("r2", "prepare", "score", "publish", "report", input=str(some), mode="increment")
+        run("r1", "rollback", "maintain")
 
-    local, remote = (left(lake) for lake in lakes)
+    local, remote = left(here), left(there)
     assert len(local["predictions"]) == 9_968  # type: ignore[arg-type]
     assert local["kept"] == ["r2-v2", "r1-v1"]
     assert remote == local
+    assert_served_alike(there, dynamodb_table, tmp_path / "pulled")
+    first = {key for key in items(dynamodb_table) if key[1] == 1}
+    assert len(first) == 9_868  # all but the 100 new forms
+    assert 0 < len(items(dynamodb_table) - first) <= 300
 
     # The network is lost while the next night's generation is on its way.
-    night("s3://lake/below/this", "r3", "prepare", "score", input="s3://lake/dumps/sample.csv")
-    before = left("s3://lake/below/this")["live"]
+    on_aws("r3", "prepare", "score", input=EVERY)
+    before = left(there)["live"]
     with cut_off_after(aws, 200_000) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        night("s3://lake/below/this", "r3", "publish", code=75)
+        on_aws("r3", "publish", code=75)
         monkeypatch.setenv("AWS_ENDPOINT_URL", aws)
-    assert left("s3://lake/below/this")["live"] == before == "r1-v1"
+    assert left(there)["live"] == before == "r1-v1"
 
-    # It lets go of the lake by itself; the same run then goes on.
+    # It lets go of the lake by itself; the same run then goes on, and one that changes nothing writes no item.
     s3.delete_object(Bucket="lake", Key="below/this/_lease")
-    night("s3://lake/below/this", "r3", "publish")
-    assert str(left("s3://lake/below/this")["live"]).startswith("r3-v")
+    on_aws("r3", "publish")
+    written = items(dynamodb_table)
+    on_aws("r4", "prepare", "score", "publish", input=EVERY)
+    assert items(dynamodb_table) == written
+    assert_served_alike(there, dynamodb_table, tmp_path / "pulled")
+
+
+def assert_served_alike(lake: str, table: str, pulled: Path) -> None:
+    """DynamoDB has the generations of the lake, live the same, and every 20th form as the lake's own store has it."""
+    folders = generations_below(f"{lake}/serving", pulled)
+    tables = DynamoGenerations(table, folders.folder)
+    assert tables.live_name() == folders.live_name()
+    ids = sorted({form_id for form_id, _ in items(table)})[::20]
+    for manifest in folders.all():
+        with (
+            closing(folders.open(manifest.generation)) as of_lake,
+            closing(tables.open(manifest.generation)) as of_table,
+        ):
+            assert of_table.store.get_many(ids) == of_lake.store.get_many(ids)
 
 
 class cut_off_after:  # noqa: N801 - a context manager reads as a verb

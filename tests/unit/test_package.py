@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 import tarfile
+import zipfile
 from pathlib import Path
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from package.archive import pack, write_sums
+from package.archive import pack, pack_zip, write_sums
 from package.deploy import deploy
 from package.errors import PackageError
 from package.source import PARTS, find_source
@@ -53,8 +54,14 @@ def test_same_files_are_packed_to_the_same_bytes(tmp_path):
         (tmp_path / name / "lib" / "a").chmod(0o700)
         os.umask(before)
         pack(tmp_path / name, tmp_path / f"{name}.tar.gz")
+        pack_zip(tmp_path / name, tmp_path / f"{name}.zip")
 
     assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "two.tar.gz").read_bytes()
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one.zip") as packed:
+        assert {file.filename: file.external_attr >> 16 for file in packed.infolist()} == dict.fromkeys(
+            ("lib/a", "lib/b", "lib/c"), 0o100644
+        )
     with tarfile.open(tmp_path / "one.tar.gz") as tar:
         modes = {member.name: member.mode for member in tar}
     assert modes == {"lib": 0o755, "lib/a": 0o755, "lib/b": 0o644, "lib/c": 0o644}

@@ -47,8 +47,8 @@ variable "code_version" {
 
 variable "stream_lambda" {
   type        = bool
-  default     = false
-  description = "Whether a Lambda scores the stream; its package is lambda.zip beside the code of `code_version`."
+  default     = true
+  description = "Whether a Lambda scores the stream, once `code_version` is there. False: `formcast stream` does, on Spark."
 }
 
 variable "input_arns" {

@@ -46,7 +46,11 @@ module "serving" {
 module "stream" {
   source          = "../stream"
   name            = local.name
-  package         = var.stream_lambda ? { bucket = module.lake.bucket, key = "${var.lake.prefix}/${local.code}/lambda.zip" } : null
+  package = (
+    var.stream_lambda && var.code_version != null
+    ? { bucket = module.lake.bucket, key = "${var.lake.prefix}/${local.code}/lambda.zip" }
+    : null
+  )
   retention_hours = var.stream_hours
   environment     = module.serving.environment
   lake            = module.lake

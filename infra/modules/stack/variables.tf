@@ -100,13 +100,8 @@ variable "code_version" {
 
 variable "stream_lambda" {
   type        = bool
-  default     = false
-  description = "Whether a Lambda scores the stream; its package is lambda.zip beside the code of `code_version`."
-
-  validation {
-    condition     = !var.stream_lambda || var.code_version != null
-    error_message = "The Lambda's package lies with the code: set code_version."
-  }
+  default     = true
+  description = "Whether a Lambda scores the stream, once `code_version` is there. False: `formcast stream` does, on Spark."
 }
 
 variable "lake" {

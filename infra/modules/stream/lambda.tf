@@ -8,7 +8,7 @@ resource "aws_lambda_function" "this" {
   function_name = local.function
   description   = "Scores new and changed forms as they come in"
   role          = aws_iam_role.this.arn
-  runtime       = "python3.11"
+  runtime       = "python3.13" # that of lambda.zip
   architectures = ["x86_64"]
   handler       = "speed.lambda_handler.handler"
   s3_bucket     = var.package.bucket

@@ -17,6 +17,7 @@ from jobs.edge.places import filesystem_of, in_s3
 from speed.contract import FEATURES
 
 _INDEXED = ("form_id", "views")
+_CONSTANT = ("run_id", "ingested_at", "model_version", "scored_at")
 
 
 class PartWriter:
@@ -38,8 +39,8 @@ class PartWriter:
             self._file = f"{root}/{self.path}"
             if not in_s3(self._folder):
                 Path(self._file).parent.mkdir(parents=True, exist_ok=True)
-            # Features take few values: dictionaries make the files a tenth. Ids are all different.
-            dictionaries = [name for name in table.column_names if name in (*FEATURES, "run_id")]
+            # Features take few values, and constants one: dictionaries make the files a tenth. Ids are all different.
+            dictionaries = [name for name in table.column_names if name in (*FEATURES, *_CONSTANT)]
             self._writer = pq.ParquetWriter(
                 self._file,
                 table.schema,

@@ -12,7 +12,7 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalak
 from deltalake.transaction import AddAction
 
 from jobs.edge.places import in_s3, s3_endpoint
-from jobs.errors import FormcastError, MissingError
+from jobs.errors import MissingError
 from jobs.schemas import PARTITIONS, TABLES
 
 if TYPE_CHECKING:
@@ -125,12 +125,3 @@ class Tables:
             partition_filters=[("run_id", "=", partition)] if partition else None,
             commit_properties=CommitProperties(custom_metadata={"formcast.run_id": run_id}),
         )
-
-    def replace_from_spark(self, name: str, frame: DataFrame, run_id: str) -> TableVersion:
-        """Put `frame` in place of the table's rows, in one commit. Raises where its schema is not the table's."""
-        self.create(name)
-        wanted, found = TABLES[name], dict(frame.dtypes)
-        if list(found) != wanted.names:
-            raise FormcastError(f"Columns for {name!r} are {list(found)}, and must be {wanted.names}.")
-        (frame.write.format("delta").mode("overwrite").option("userMetadata", run_id).save(self.path(name)))
-        return self.version(name)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pyspark.sql import functions as F
-
 from jobs.edge.artifacts import read_portable
 from jobs.edge.context import Balance, StepContext, StepResult
-from jobs.schemas import PREDICTIONS
-from jobs.transforms.predictions import with_predictions
-from speed.contract import FEATURES
+from jobs.edge.files import LakeFiles
+from jobs.edge.parts import add_action, delete_part
+from jobs.edge.pieces import pieces_of
+from jobs.edge.scoring import ScorePlan, score_pieces
 
 
 def score(context: StepContext) -> StepResult:
@@ -18,23 +17,30 @@ def score(context: StepContext) -> StepResult:
     """
     forms = context.tables.version("forms")
     champion = context.models.champion()
-    model = read_portable(context.models.verified_folder(champion))
+    files = LakeFiles(context.settings.lake)
+    plan = ScorePlan(
+        forms_folder=files.place("forms"),
+        predictions_folder=files.place("predictions"),
+        model=read_portable(context.models.verified_folder(champion)),
+        model_version=champion.version,
+        run_id=context.run_id,
+        scored_at=context.started_at,
+    )
+    pieces = pieces_of(context.tables.delta("forms", forms.version), context.spark.sparkContext.defaultParallelism)
 
-    frame = context.tables.spark(context.spark, "forms", forms.version)
-    scored = with_predictions(frame.select("form_id", "views", "completion_rate", *FEATURES), model)
-    predictions = scored.withColumns(
-        {
-            "model_version": F.lit(champion.version),
-            "run_id": F.lit(context.run_id),
-            "scored_at": F.lit(context.started_at),
-        }
-    ).select(*PREDICTIONS.names)
-
-    written = context.tables.replace_from_spark("predictions", predictions, context.run_id)
+    written = score_pieces(context.spark, pieces, plan)
+    whole = Balance("Forms", forms.rows, "predictions", sum(part["rows"] for part in written))
+    try:
+        whole.check()
+    except Exception:
+        for part in written:
+            delete_part(plan.predictions_folder, part)
+        raise
+    context.tables.commit("predictions", map(add_action, written), run_id=context.run_id)
     return StepResult(
-        message=f"{written.rows:,} forms scored by {champion.version}.",
-        counts={"scored": written.rows},
+        message=f"{forms.rows:,} forms scored by {champion.version}.",
+        counts={"scored": forms.rows},
         read=[forms],
-        wrote=[written],
-        balances=[Balance("Forms", forms.rows, "predictions", written.rows)],
+        wrote=[context.tables.version("predictions")],
+        balances=[whole],
     )

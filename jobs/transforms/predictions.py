@@ -1,8 +1,8 @@
-"""How models become predicted rates: the portable scorer in Spark's tasks, the one place for judging and scoring."""
+"""How models become predicted rates: by the portable scorer, for judging and scoring alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,6 @@ from pyspark.sql.types import DoubleType, StructField, StructType
 from speed.contract import FEATURES
 from speed.scorer import Scorer
 
-Batches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 _INTERVAL = ("predicted_rate", "lower", "upper")
 
 
@@ -28,22 +27,18 @@ def with_rates(forms: DataFrame, models: Mapping[str, bytes]) -> DataFrame:
             features = features_of(batch)
             yield _replaced(batch, {name: scorer.score(features).rate for name, scorer in scorers.items()})
 
-    return _mapped(forms, rates, tuple(models))
+    kept = [field for field in forms.schema if field.name not in FEATURES]
+    schema = StructType([*kept, *(StructField(name, DoubleType()) for name in models)])
+    return forms.select(*(field.name for field in kept), *FEATURES).mapInArrow(rates, schema)
 
 
-def with_predictions(forms: DataFrame, model: bytes) -> DataFrame:
+def with_predictions(forms: pa.RecordBatch, scorer: Scorer) -> pa.RecordBatch:
     """Replace the 47 features by predicted_rate and its interval: lower and upper, null for a form without views.
 
-    forms: holds `views` and the features by name; all its other columns are kept. model: a portable model (ONNX).
+    forms: holds `views` and the features by name; all its other columns are kept.
     """
-
-    def predictions(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        scorer = Scorer(model)
-        for batch in batches:
-            scored = scorer.score(features_of(batch), batch["views"].to_numpy().astype(np.float64))
-            yield _replaced(batch, dict(zip(_INTERVAL, scored, strict=True)))
-
-    return _mapped(forms, predictions, _INTERVAL)
+    scored = scorer.score(features_of(forms), forms["views"].to_numpy().astype(np.float64))
+    return _replaced(forms, dict(zip(_INTERVAL, scored, strict=True)))
 
 
 def features_of(table: pa.RecordBatch | pa.Table) -> np.ndarray:
@@ -55,9 +50,3 @@ def _replaced(batch: pa.RecordBatch, columns: Mapping[str, np.ndarray]) -> pa.Re
     added = {name: pa.array(values, from_pandas=True) for name, values in columns.items()}  # NaN becomes null
     kept = {name: batch[name] for name in batch.schema.names if name not in FEATURES}
     return pa.record_batch(kept | added)
-
-
-def _mapped(forms: DataFrame, function: Batches, added: tuple[str, ...]) -> DataFrame:
-    kept = [field for field in forms.schema if field.name not in FEATURES]
-    schema = StructType([*kept, *(StructField(name, DoubleType()) for name in added)])
-    return forms.select(*(field.name for field in kept), *FEATURES).mapInArrow(function, schema)

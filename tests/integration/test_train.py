@@ -29,6 +29,7 @@ from jobs.steps.score import score
 from jobs.steps.train import train
 from jobs.transforms.predictions import with_predictions
 from speed.contract import FEATURES
+from speed.scorer import Scorer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SMALL = {"forest": {"numTrees": 3, "maxDepth": 3}, "gbt": {"maxIter": 3, "maxDepth": 3}}
@@ -180,8 +181,9 @@ def test_saved_model_scores_as_it_was_judged(spark, lake, new_context):
     (challenger,) = [model for model in context.models.of_run("r1") if model.artifact_uri]
     folder = context.models.verified_folder(challenger)
     holdout, found = read_holdout(folder), read_evaluation(folder)
-    forms = context.tables.spark(spark, "forms").select("form_id", "views", *FEATURES)
-    scored = with_predictions(forms, read_portable(folder)).toPandas().set_index("form_id")
+    forms = context.tables.spark(spark, "forms").select("form_id", "views", *FEATURES).toArrow()
+    (batch,) = forms.combine_chunks().to_batches()
+    scored = with_predictions(batch, Scorer(read_portable(folder))).to_pandas().set_index("form_id")
     assert len(scored) == 1_500 and scored["predicted_rate"].between(0, 1).all()
     assert holdout["challenger"].to_pylist() == scored.loc[holdout["form_id"].to_pylist(), "predicted_rate"].to_list()
     assert scored["lower"].isna().equals(scored["views"] == 0)

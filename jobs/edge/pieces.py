@@ -12,8 +12,9 @@ from deltalake import DeltaTable
 from jobs.edge.places import filesystem_of
 from jobs.errors import FormcastError
 
-ROWS_A_PIECE = 1_000_000
-_ROWS_A_BATCH = 1 << 16
+ROWS_A_PIECE = 500_000
+ROWS_A_GROUP = 1 << 16
+"""Of a file that is written for such tasks: it is read by groups, and a group by one task."""
 _PLAIN_FILES = 1  # Delta's readers of higher versions must know deletion vectors, or other names of columns
 
 
@@ -27,7 +28,7 @@ class Piece:
 
 
 def pieces_of(table: DeltaTable, least: int) -> list[Piece]:
-    """All of a table in pieces of a million rows or fewer; in `least` pieces or more, as far as row groups allow.
+    """All of a table in pieces of half a million rows or fewer; in `least` pieces or more, as far as row groups allow.
 
     Raises FormcastError where the files alone do not tell what the rows are.
     """
@@ -50,7 +51,8 @@ def pieces_of(table: DeltaTable, least: int) -> list[Piece]:
 def read_piece(folder: str, piece: Piece, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The rows of a piece, of these columns, in batches. folder: that of the table."""
     system, root = filesystem_of(folder)
-    with system.open_input_file(f"{root}/{piece.file}") as opened, pq.ParquetFile(opened) as file:
+    # Buffered ahead, a piece is a few large requests to S3, where each column of each group would be one.
+    with system.open_input_file(f"{root}/{piece.file}") as opened, pq.ParquetFile(opened, pre_buffer=True) as file:
         groups = range(piece.first, file.num_row_groups, piece.of)
         if groups:
-            yield from file.iter_batches(_ROWS_A_BATCH, groups, columns, use_threads=False)
+            yield from file.iter_batches(ROWS_A_GROUP, groups, columns, use_threads=False)

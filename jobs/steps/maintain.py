@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from deltalake import WriterProperties
+
 from jobs.edge.context import StepContext, StepResult
 from jobs.edge.files import LakeFiles
 from jobs.edge.models import MANIFEST_FILE
+from jobs.edge.pieces import ROWS_A_GROUP
 from jobs.schemas import TABLES
 
 _A_DAY = timedelta(days=1)
@@ -18,7 +21,8 @@ def maintain(context: StepContext) -> StepResult:
     compacted = deleted = 0
     for name in filter(context.tables.exists, TABLES):
         table = context.tables.delta(name)
-        compacted += table.optimize.compact()["numFilesRemoved"]
+        groups = WriterProperties(max_row_group_size=ROWS_A_GROUP)
+        compacted += table.optimize.compact(writer_properties=groups)["numFilesRemoved"]
         deleted += len(table.vacuum(hours, dry_run=False, full=True))
     left = _delete_leftovers(LakeFiles(context.settings.lake))
     return StepResult(

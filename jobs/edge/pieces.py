@@ -28,7 +28,7 @@ class Piece:
 
 
 def pieces_of(table: DeltaTable, least: int) -> list[Piece]:
-    """All of a table in pieces of half a million rows or fewer; in `least` pieces or more, as far as row groups allow.
+    """A whole table in pieces of half a million rows or fewer; in `least` pieces or more, as row groups allow.
 
     Raises FormcastError where the files alone do not tell what the rows are.
     """

@@ -54,7 +54,7 @@ class LeaseObject:
         parts = urlsplit(self.lake)
         prefix = parts.path.strip("/")
         self._where = {"Bucket": parts.netloc, "Key": f"{prefix}/{NAME}" if prefix else NAME}
-        self._client = aws_client("s3", patient=True)
+        self._client = aws_client("s3")  # impatient: a renewal that hangs would outlast the lease
 
     def take(self, run_id: str, seconds: float) -> tuple[Lease, str]:
         """Get the lease for a step of a run; it and its version. Raises FormcastError where another has it."""
@@ -62,13 +62,26 @@ class LeaseObject:
         if found is not None and found.until > self.clock() and (found.token or found.run_id != run_id):
             raise FormcastError(self._busy(found, run_id))
         mine = Lease(run_id, uuid.uuid4().hex, self.clock() + seconds)
-        taken = self.put(mine, version)
+        taken = self.put(mine, version, mine.token)
         if taken is None:
             raise FormcastError(self._busy(self._read()[0] or mine, run_id))
         return mine, taken
 
-    def put(self, lease: Lease, version: str | None) -> str | None:
-        """Write the lease unless it moved on from `version` (None: there was none); its new version, or None."""
+    def put(self, lease: Lease, version: str | None, token: str) -> str | None:
+        """Write the lease unless another moved it on from `version` (None: there was none); its new version, or None.
+
+        token: tells that what is there is ours: a write whose answer was lost has moved it on, not another run.
+        """
+        written = self._put(lease, version)
+        if written is None:
+            found, there = self._read()
+            if found == lease:
+                return there
+            if found is not None and found.token == token:
+                return self._put(lease, there)
+        return written
+
+    def _put(self, lease: Lease, version: str | None) -> str | None:
         condition = {"IfMatch": version} if version else {"IfNoneMatch": "*"}
         with plain_errors(f"{self.lake}/{NAME}"):
             try:
@@ -121,39 +134,52 @@ def leased(lake: str, run_id: str, *, last: bool, seconds: float = SECONDS) -> I
         keeper.end(RESERVED_SECONDS if succeeded and not last else 0.0)
 
 
-class _Keeper(threading.Thread):
-    """Renews a lease in time, and ends the process where it cannot."""
+class _Keeper:
+    """Renews a lease in time, and ends the process where it cannot: two threads, since a renewal may hang."""
 
     def __init__(self, place: LeaseObject, lease: Lease, version: str, seconds: float) -> None:
-        super().__init__(name="formcast-lease", daemon=True)
         self._place, self._lease, self._version, self._seconds = place, lease, version, seconds
         self._ended = threading.Event()
-        self._renewed = time.monotonic()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._renew, self._watch)]
 
-    def run(self) -> None:
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def _renew(self) -> None:
         while not self._ended.wait(self._seconds / 6):
+            renewed = msgspec.structs.replace(self._lease, until=self._place.clock() + self._seconds)
             try:
-                until = self._place.clock() + self._seconds
-                version = self._place.put(msgspec.structs.replace(self._lease, until=until), self._version)
+                version = self._place.put(renewed, self._version, self._lease.token)
             except SpeedError as error:
-                if time.monotonic() - self._renewed > self._seconds / 2:
-                    self._give_up(f"it could not be renewed ({error})")
+                print(f"formcast: The lease was not renewed: {error}", file=sys.stderr)
                 continue
-            if version is None and not self._ended.is_set():
+            if version is None:
                 self._give_up("another run has taken it")
-            self._version, self._renewed = version or self._version, time.monotonic()
+            else:
+                self._lease, self._version = renewed, version
+
+    def _watch(self) -> None:
+        """Whatever a renewal waits for: half of the time before others can have the lease, this process ends."""
+        while not self._ended.wait(min(1.0, self._seconds / 12)):
+            if self._lease.until - self._place.clock() < self._seconds / 2:
+                self._give_up("it could not be renewed in time")
 
     def end(self, reserve: float) -> None:
         """Let go, and keep the lake for the run's next step for `reserve` seconds."""
         self._ended.set()
-        self.join()
+        for thread in self._threads:
+            thread.join()
+        let_go = Lease(self._lease.run_id, "", self._place.clock() + reserve)
         try:
-            self._place.put(Lease(self._lease.run_id, "", self._place.clock() + reserve), self._version)
+            self._place.put(let_go, self._version, self._lease.token)
         except SpeedError as error:
             print(f"formcast: The lease expires by itself in {self._seconds:.0f} s: {error}", file=sys.stderr)
 
     def _give_up(self, why: str) -> None:
         """Nothing more may be written. Nobody below could be trusted to see an exception in time."""
+        if self._ended.is_set():
+            return
         sentence = f"formcast: The lease on {self._place.lake} is lost, {why}: the step ends before it harms a table."
         print(sentence, file=sys.stderr, flush=True)
         os._exit(LOST)

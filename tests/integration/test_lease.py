@@ -12,9 +12,11 @@ from pathlib import Path
 import boto3
 import msgspec
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from jobs.edge.lease import LOST, NAME, Lease, LeaseObject, leased
 from jobs.errors import FormcastError
+from speed.errors import StoreError
 
 LAKE = "s3://lake/below"
 
@@ -101,17 +103,45 @@ def test_a_killed_holder_is_out_after_its_time(s3) -> None:
         child.wait()
 
 
-@pytest.mark.parametrize("how", ["taken", "unreachable"])
+class Lossy:
+    """A client whose next write is done, but its answer is lost: then it is retried, or given up."""
+
+    def __init__(self, client) -> None:
+        self.get_object, self._put, self.lost = client.get_object, client.put_object, ""
+
+    def put_object(self, **request):
+        answer, lost, self.lost = self._put(**request), self.lost, ""
+        if lost == "given up":
+            raise ReadTimeoutError(endpoint_url="s3")
+        return self._put(**request) if lost == "retried" else answer
+
+
+def test_a_write_whose_answer_was_lost_is_no_other_run(s3) -> None:
+    place = LeaseObject(LAKE)
+    place._client = client = Lossy(place._client)
+    client.lost = "retried"
+    lease, version = place.take("r1", 60)
+    client.lost = "given up"
+    with pytest.raises(StoreError, match="cannot be reached"):
+        place.put(msgspec.structs.replace(lease, until=lease.until + 1), version, lease.token)
+    later = msgspec.structs.replace(lease, until=lease.until + 2)
+    assert place.put(later, version, lease.token)
+    assert said(s3) == later
+    s3.put_object(Bucket="lake", Key=f"below/{NAME}", Body=msgspec.json.encode(Lease("r2", "t", 4e9)))
+    assert place.put(later, version, lease.token) is None
+
+
+@pytest.mark.parametrize("how", ["taken", "unreachable", "hanging"])
 def test_a_holder_that_lost_its_lease_ends_before_it_writes_again(s3, how: str, tmp_path: Path) -> None:
-    """Taken: its clock was wrong or it slept. Unreachable: its network is gone, and half of its time with it."""
+    """Taken: its clock was wrong or it slept. Else its network is gone, and half of its time with it."""
     written = tmp_path / "written"
     script = f"""
 import sys, time, pathlib
 from jobs.edge import lease
 with lease.leased({LAKE!r}, "r1", last=True, seconds=1.5):
-    if {how!r} == "unreachable":
-        def put(*_): raise lease.SpeedError("the network is gone")
-        lease.LeaseObject.put = put
+    def unreachable(*_): raise lease.SpeedError("the network is gone")
+    def hanging(*_): time.sleep(15)
+    lease.LeaseObject.put = dict(taken=lease.LeaseObject.put, unreachable=unreachable, hanging=hanging)[{how!r}]
     print("held", flush=True)
     time.sleep(20)
     pathlib.Path({str(written)!r}).touch()

@@ -115,7 +115,8 @@ class LakeFiles:
                 shutil.rmtree(self._path(name), ignore_errors=True)
                 built.rename(self._path(name))
                 return
-            self.delete(f"{name}/{last}")
+            self.delete(f"{name}/{last}")  # from here on nobody takes it for the whole
+            self.delete(name)  # an attempt before this one may have left files of other names
             files = [path for path in built.rglob("*") if path.is_file() and not path.name.startswith(".")]
             for file in sorted(files, key=lambda path: path == built / last):
                 below = file.relative_to(built).as_posix()

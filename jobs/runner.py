@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import subprocess
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from speed.errors import SpeedError
 
 LAST_STEPS = ("report", "maintain", "replay", "rollback")
 """After these no other step of the same run comes."""
+
+log = logging.getLogger("formcast")
 
 Step = Callable[[StepContext], StepResult]
 
@@ -67,6 +70,7 @@ def _attempt(step: Step, context: StepContext) -> Entry:
         failure = _in_a_sentence(error, context)
         _tell(context, FAILED, str(failure), failure.exit_code)
         context.ledger.append(replace(entry, status=FAILED, finished_at=datetime.now(UTC), message=str(failure)))
+        _report_failure(context)
         raise failure from error
     entry = replace(
         entry,
@@ -79,6 +83,18 @@ def _attempt(step: Step, context: StepContext) -> Entry:
     context.ledger.append(entry)
     _tell(context, SUCCEEDED, result.message)
     return entry
+
+
+def _report_failure(context: StepContext) -> None:
+    """Write the page about a night that stopped, whose own step for that is not reached: the latest would be old."""
+    if context.step in LAST_STEPS:
+        return
+    from jobs.report.leave import leave_report  # noqa: PLC0415 - a step that goes well does not wait for templates
+
+    try:
+        leave_report(context)
+    except Exception:  # what failed in the step is what must be raised
+        log.warning("The report of %s is not written.", context.run_id, exc_info=True)
 
 
 def _in_a_sentence(error: Exception, context: StepContext) -> FormcastError:

@@ -142,9 +142,12 @@ def test_prepare_refuses_a_broken_dump_and_writes_nothing(
     )
 
 
-def test_prepare_names_an_input_that_is_not_there(new_context: NewContext, tmp_path: Path) -> None:
+def test_prepare_names_an_input_that_is_not_there_and_so_does_the_report(
+    new_context: NewContext, lake: str, tmp_path: Path
+) -> None:
     with pytest.raises(MissingError, match="no file is there"):
         ingest(new_context, tmp_path / "none-*.csv")
+    assert "no file is there" in Path(lake, "reports", "latest.html").read_text()
 
 
 def test_increment_changes_only_what_grew(new_context: NewContext, lake: str, tmp_path: Path) -> None:

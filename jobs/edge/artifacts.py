@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 
 from jobs.edge.models import MANIFEST_FILE, Models, ModelVersion
 from jobs.errors import FormcastError
-from jobs.model.evaluation import Evaluation
 from jobs.model.manifest import Manifest, decoded, encoded
 from speed.scorer import MODEL_FILE, ModelError, Scorer
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from jobs.model.evaluation import Evaluation
 
 PORTABLE, EXPLANATION, HOLDOUT_FILE = MODEL_FILE, "explain.npz", "holdout.parquet"
 EVALUATION_FILE = "evaluation.json"
@@ -67,6 +68,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 def read_evaluation(folder: Path) -> Evaluation:
     """Raises FormcastError where there is none, or one that cannot be read."""
+    from jobs.model.evaluation import Evaluation  # noqa: PLC0415 - SciPy, for which most commands need not wait
+
     try:
         return msgspec.json.decode((folder / EVALUATION_FILE).read_bytes(), type=Evaluation)
     except (OSError, ValueError) as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from jobs.model.losses import Array
 from speed.contract import FEATURES
@@ -37,7 +37,7 @@ def permutation_importance(
     random = np.random.default_rng(seed)
     rows = np.array(features, dtype=np.float64)
     before = np.abs(score(rows) - actual)
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(actual) - 1)) / np.sqrt(len(actual))
+    reach = float(stdtrit(len(actual) - 1, (1 + CONFIDENCE) / 2)) / np.sqrt(len(actual))
     found = []
     for column, name in enumerate(FEATURES):
         original = rows[:, column].copy()

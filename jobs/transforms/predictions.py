@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql.types import DoubleType, StructField, StructType
 
 from speed.contract import FEATURES
 from speed.scorer import Scorer
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 _INTERVAL = ("predicted_rate", "lower", "upper")
 
@@ -28,8 +30,8 @@ def with_rates(forms: DataFrame, models: Mapping[str, bytes]) -> DataFrame:
             yield _replaced(batch, {name: scorer.score(features).rate for name, scorer in scorers.items()})
 
     kept = [field for field in forms.schema if field.name not in FEATURES]
-    schema = StructType([*kept, *(StructField(name, DoubleType()) for name in models)])
-    return forms.select(*(field.name for field in kept), *FEATURES).mapInArrow(rates, schema)
+    columns = [*(f"{field.name} {field.dataType.simpleString()}" for field in kept), *(f"{m} double" for m in models)]
+    return forms.select(*(field.name for field in kept), *FEATURES).mapInArrow(rates, ", ".join(columns))
 
 
 def with_predictions(forms: pa.RecordBatch, scorer: Scorer) -> pa.RecordBatch:

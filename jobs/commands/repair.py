@@ -12,7 +12,8 @@ from jobs.commands.options import Columns, Lake, settings_with
 from jobs.runner import Step, run_step
 from jobs.settings import Settings
 
-RunIdOrNow = Annotated[str, typer.Option("--run-id", help="Name of this run; made from the time without one.")]
+_NOW = "Name of this run; made from the time without one."
+RunIdOrNow = Annotated[str, typer.Option("--run-id", help=_NOW)]
 
 
 def replay(
@@ -38,7 +39,10 @@ def rollback(
     _run("rollback", run_id, partial(step, to=to), settings_with(lake=lake))
 
 
-def maintain(lake: Lake = None, run_id: RunIdOrNow = "") -> None:
+def maintain(
+    lake: Lake = None,
+    run_id: Annotated[str, typer.Option("--run-id", envvar="FORMCAST_RUN_ID", help=_NOW)] = "",
+) -> None:
     """Compact small files and delete those that nothing needs any more."""
     from jobs.steps.maintain import maintain as step
 

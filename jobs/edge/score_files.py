@@ -11,10 +11,11 @@ import lmdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake.exceptions import DeltaError
 
 from jobs.edge.ledger import SUCCEEDED, Ledger
 from jobs.edge.tables import Tables
-from jobs.errors import FormcastError
+from jobs.errors import FormcastError, MissingError
 from jobs.transforms.predictions import features_of
 from speed.contract import FEATURES
 from speed.stores.records import RECORD, pack_features
@@ -44,8 +45,19 @@ def read_contents(tables: Tables, version: int) -> Contents:
     """The predictions as of `version`, and the forms that they were made of.
 
     Which forms those were stands in the ledger; after an upkeep of the tables, which changes versions but no row,
-    the newest are meant.
+    the newest are meant. Raises MissingError where the upkeep has deleted them.
     """
+    try:
+        return _read_contents(tables, version)
+    except (DeltaError, OSError, pa.ArrowInvalid) as error:
+        reason, *_ = str(error).partition("\n")
+        raise MissingError(
+            f"Version {version} of predictions, or the forms that it was made of, cannot be read ({reason}). The "
+            "upkeep deletes what is older than FORMCAST_RETENTION_DAYS: go back to a later run, or score anew."
+        ) from error
+
+
+def _read_contents(tables: Tables, version: int) -> Contents:
     scores = read_scores(tables, version)
     entries = [entry for entry in Ledger(tables).entries() if entry.status == SUCCEEDED]
     made = [entry for entry in entries if entry.versions_written.get("predictions") == version]

@@ -21,7 +21,7 @@ def maintain(context: StepContext) -> StepResult:
     compacted = deleted = 0
     for name in filter(context.tables.exists, TABLES):
         table = context.tables.delta(name)
-        groups = WriterProperties(max_row_group_size=ROWS_A_GROUP)
+        groups = WriterProperties(max_row_group_size=ROWS_A_GROUP, compression="ZSTD")
         compacted += table.optimize.compact(writer_properties=groups)["numFilesRemoved"]
         deleted += len(table.vacuum(hours, dry_run=False, full=True))
     left = _delete_leftovers(LakeFiles(context.settings.lake))

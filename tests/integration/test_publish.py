@@ -149,6 +149,17 @@ def test_rollback_moves_predictions_serving_and_champion_together(new_context: N
         run_step(partial(rollback, to="nobody"), "rollback", "back-to-nobody", settings)
 
 
+def test_a_rollback_to_what_the_upkeep_has_deleted_says_so(new_context: NewContext, lake: str) -> None:
+    for run_id in ("r1", "r2"):
+        night(new_context, run_id)
+    before = live(lake), predicted(lake)
+    Tables(lake).delta("predictions").vacuum(0, dry_run=False, enforce_retention_duration=False)
+
+    with pytest.raises(MissingError, match=r"cannot be read .*older than FORMCAST_RETENTION_DAYS"):
+        run_step(partial(rollback, to="r1"), "rollback", "back", new_context("rollback").settings)
+    assert (live(lake), predicted(lake)) == before
+
+
 @pytest.mark.parametrize("failing", ["swap", "promote"])
 def test_a_rollback_that_fails_half_way_changes_nothing(
     failing: str, new_context: NewContext, lake: str, monkeypatch: pytest.MonkeyPatch

@@ -49,4 +49,7 @@ def revoke(
 
 
 def _path(lake: str | None, file: str | None) -> Path:
-    return read_settings(ServeSettings, lake=lake, keys_file=file).keys_path
+    settings = read_settings(ServeSettings, lake=lake, keys_file=file)
+    if "://" in str(settings.lake) and not settings.keys_file:
+        raise UsageError("The lake is in S3, and keys are a file of this machine: --file, or FORMCAST_KEYS_FILE.")
+    return settings.keys_path

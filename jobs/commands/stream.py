@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import signal
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -33,6 +34,7 @@ def stream(  # noqa: PLR0917  (options, which typer passes by name)
 ) -> None:
     """Score new and changed forms as they come in, each event once. Ctrl-C ends it after the batch under way."""
     from jobs.edge.lock import only_holder
+    from jobs.edge.places import in_s3
     from jobs.edge.session import start_spark
     from jobs.runner import clean_run_id
     from jobs.stream.run import CHECKPOINTS, Stream
@@ -40,6 +42,10 @@ def stream(  # noqa: PLR0917  (options, which typer passes by name)
 
     settings = settings_with(lake=lake)
     serve = _serve_settings(settings.lake)
+    if in_s3(settings.lake) and not serve.dynamodb_table:
+        raise UsageError(
+            "A lake in S3 has readers on many machines: name a table for streamed scores, FORMCAST_DYNAMODB_TABLE."
+        )
     place = (kinesis or serve.stream) if source == "kinesis" else path
     if not place:
         wanted = "--stream NAME" if source == "kinesis" else "--path PATH"
@@ -48,7 +54,7 @@ def stream(  # noqa: PLR0917  (options, which typer passes by name)
     name = clean_run_id(name) or _name_of(source, place)
     with closing(_live(serve)) as live:
         busy = f"Stream {name} runs already: two would take the same events. End it, or give this one a --name."
-        with only_holder(Path(settings.lake) / CHECKPOINTS / f".{name}.lock", busy):
+        with only_holder(_folder_of_locks(settings.lake, CHECKPOINTS) / f".{name}.lock", busy):
             events = SOURCES[source](start_spark(settings, f"formcast stream {name}"), place)
             streaming = Stream(name, events, serve, live, _tell, in_parts=source == "kinesis")
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -56,6 +62,15 @@ def stream(  # noqa: PLR0917  (options, which typer passes by name)
             typer.echo(f"Stream {name}: {place} -> {settings.lake}. Ctrl-C ends it.")
             streaming.catch_up() if once else streaming.follow(trigger)
     typer.echo(f"Stream {name} ended." if once else f"Stream {name} ended; it goes on under this name.")
+
+
+def _folder_of_locks(lake: str, checkpoints: str) -> Path:
+    """Beside the checkpoints; for a lake in S3, which locks nothing, on this machine."""
+    from jobs.edge.places import in_s3
+
+    if not in_s3(lake):
+        return Path(lake) / checkpoints
+    return Path(tempfile.gettempdir()) / f"formcast-streams-{hashlib.sha256(lake.encode()).hexdigest()[:12]}"
 
 
 def _serve_settings(lake: str) -> ServeSettings:

@@ -63,7 +63,7 @@ class _Format(NamedTuple):
         headers={"Formcast-Generation": "What answered.", "Formcast-Model-Version": "The model that scored."},
         kinds=[
             *(problems.BAD_REQUEST, problems.BAD_BODY, problems.BAD_VECTOR),
-            *(problems.TOO_LARGE, problems.BAD_MEDIA, problems.NOT_READY),
+            *(problems.TOO_SLOW, problems.TOO_LARGE, problems.BAD_MEDIA, problems.NOT_READY),
         ],
     ),
 )
@@ -73,8 +73,7 @@ async def predict_batch(request: Request) -> Response:
     if (chosen := _FORMATS.get(media)) is None:
         offered = ", ".join(_FORMATS)
         raise ProblemError(problems.BAD_MEDIA, f"The Content-Type is {media[:80]!r}, and it may be {offered}.")
-    async with service.large_bodies:
-        body = await request.body()
+    async with service.large_body(request) as body:
         generation = service.live.now()
         content = await service.in_thread(lambda: _answered(body, chosen, service.settings.max_vectors, generation))
     manifest = generation.manifest

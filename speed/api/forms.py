@@ -75,13 +75,16 @@ async def form(request: Request) -> Response:
         body={JSON: {"schema": schema(LookupRequest), "example": {"form_ids": ["10000044", "10000045"]}}},
         answer={JSON: {"schema": schema(FormScores)}},
         about="The scores of those that are known, all beside one generation.",
-        kinds=[problems.BAD_REQUEST, problems.BAD_BODY, problems.TOO_LARGE, problems.STORE_FAILS],
+        kinds=[
+            *(problems.BAD_REQUEST, problems.BAD_BODY),
+            *(problems.TOO_SLOW, problems.TOO_LARGE, problems.STORE_FAILS),
+        ],
     ),
 )
 async def lookup(request: Request) -> Response:
     service = service_of(request)
-    async with service.large_bodies:
-        asked = read(_decode_lookup, await request.body()).form_ids
+    async with service.large_body(request) as body:
+        asked = read(_decode_lookup, body).form_ids
         if len(asked) > (limit := service.settings.max_vectors):
             raise ProblemError(
                 problems.TOO_LARGE, f"There are {len(asked):,} ids, and {limit:,} may be: send them in parts."

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from speed.api import problems
 from speed.api.access_log import AccessLog, Line
+from speed.api.bodies import MAX_VECTOR_BYTES
 from speed.api.calls import CLIENT_GONE, Call, is_loopback, peer
 from speed.api.keys import Key
 from speed.api.problems import ProblemError, later
@@ -22,7 +23,8 @@ from speed.api.service import Service
 from speed.errors import StoreError, ThrottledError
 from speed.live import NothingLiveError
 
-ALWAYS_ANSWERED = ("/healthz", "/ping")  # who is busy is well, and must not be restarted for it
+ALWAYS_ANSWERED = ("/healthz", "/readyz", "/ping")  # who is busy is well, and must not be restarted for it
+PREDICT = "/v1/predict"  # its bodies are read without waiting in a line, so they must be small
 MAX_LOGGED = 512  # characters of a path
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -46,10 +48,11 @@ class Guard:
             authorization, length = self._read_headers(call)
             key = scope["key"] = self._identified(scope, authorization)
             self._check_limits(key, scope["path"])
+            limit = MAX_VECTOR_BYTES if scope["path"] == PREDICT else self._service.settings.max_body_bytes
             if length is None:
-                receive = self._counting(receive)
+                receive = _counting(receive, limit)
             else:
-                self._check_size(length)
+                _check_size(length, limit)
             await self._app(scope, receive, call.send)
         except Exception as error:  # noqa: BLE001  (whatever it is, the client gets an answer and the log the trace)
             await self._answer_error(call, receive, error)
@@ -98,23 +101,6 @@ class Guard:
         if self._in_flight > settings.max_in_flight and path not in ALWAYS_ANSWERED:
             raise later(problems.BUSY, "The server answers as many requests as it can: try again.")
 
-    def _counting(self, receive: Receive) -> Receive:
-        """`receive` that raises ProblemError once the body is over its limit."""
-        size = 0
-
-        async def counted() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            self._check_size(size)
-            return message
-
-        return counted
-
-    def _check_size(self, size: int) -> None:
-        if size > (limit := self._service.settings.max_body_bytes):
-            raise ProblemError(problems.TOO_LARGE, f"A body may have {limit:,} bytes: send it in parts.")
-
     async def _answer_error(self, call: Call, receive: Receive, error: Exception) -> None:
         if isinstance(error, ClientDisconnect):
             call.status = CLIENT_GONE
@@ -150,6 +136,25 @@ class Guard:
                     problem=call.problem,
                 )
             )
+
+
+def _counting(receive: Receive, limit: int) -> Receive:
+    """`receive` that raises ProblemError once the body is over its limit."""
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        _check_size(size, limit)
+        return message
+
+    return counted
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise ProblemError(problems.TOO_LARGE, f"A body may have {limit:,} bytes here: send less at once.")
 
 
 def _as_problem(error: Exception) -> ProblemError | None:

@@ -82,7 +82,7 @@ async def ping(request: Request) -> Response:
         about="One score a vector, in their order, in the format of `Accept`, else in that of the request.",
         headers={_TOLD: "What answered: generation=...,model_version=..."},
         kinds=[
-            *(problems.BAD_REQUEST, problems.BAD_BODY, problems.BAD_VECTOR, problems.TOO_LARGE),
+            *(problems.BAD_REQUEST, problems.BAD_BODY, problems.BAD_VECTOR, problems.TOO_SLOW, problems.TOO_LARGE),
             *(problems.BAD_MEDIA, problems.BAD_ACCEPT, problems.NOT_READY),
         ],
     ),
@@ -95,8 +95,7 @@ async def invocations(request: Request) -> Response:
             problems.BAD_MEDIA, f"The Content-Type is {media[:80]!r}, and it may be {', '.join(_READERS)}."
         )
     accepted = _accepted(request.headers.get("accept", ""), media)
-    async with service.large_bodies:
-        body = await request.body()
+    async with service.large_body(request) as body:
         generation = service.live.now()
         content = await service.in_thread(lambda: _answered(service, generation, read_body, body, accepted))
     manifest = generation.manifest

@@ -7,6 +7,7 @@ import json
 import socket
 import stat
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -153,7 +154,7 @@ def test_too_much_at_once_is_told_to_come_back(lake: Path) -> None:
             answers = [await client.post("/v1/predict", json={"features": vector()}, headers=one)]
             second = asyncio.create_task(client.post("/v1/predict", content=slow_body(), headers=other))
             await asyncio.sleep(0)
-            answers += [await client.get("/readyz"), await client.get("/healthz")]
+            answers += [await client.get(path) for path in ("/openapi.json", "/readyz", "/healthz")]
             release.set()
             answers += [await first, await second, await client.get("/readyz")]
             service.live.close()
@@ -163,7 +164,32 @@ def test_too_much_at_once_is_told_to_come_back(lake: Path) -> None:
         ]
 
     good = (200, "", None)
-    assert asyncio.run(ask()) == [(429, "too-many", "1"), (503, "busy", "1"), good, good, good, good]
+    assert asyncio.run(ask()) == [(429, "too-many", "1"), (503, "busy", "1"), good, good, good, good, good]
+
+
+def test_a_large_body_that_does_not_come_gives_its_place_to_others(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speed.api.service.BODY_SECONDS", 0.1)
+    monkeypatch.setattr("speed.api.service.LARGE_BODIES", 1)
+
+    async def ask() -> list[int]:
+        app, headers = create_app(settings_of(lake)), key_header(lake, "read")
+        app.state.service.live.look()
+        app.state.service.keys.look()
+
+        async def stalled() -> AsyncIterator[bytes]:
+            yield b"{"
+            await asyncio.sleep(20)
+
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
+            slow = client.post("/v1/forms:lookup", content=stalled())
+            answers = await asyncio.gather(slow, client.post("/v1/forms:lookup", json={"form_ids": ["a"]}))
+        app.state.service.live.close()
+        return [answer.status_code for answer in answers]
+
+    assert asyncio.run(ask()) == [408, 200]
 
 
 def test_a_bug_is_answered_as_one_and_keeps_its_trace_to_the_log(

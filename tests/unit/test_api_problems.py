@@ -184,18 +184,11 @@ def test_unknown_forms_paths_and_methods_are_told_apart(client: TestClient) -> N
 
 
 def test_a_body_over_the_limit_is_refused_told_or_chunked(client: TestClient) -> None:
-    big = client.post("/v1/predict", content=b" " * 70_000)
-    assert (big.status_code, big.json()["detail"]) == (413, "A vector may have 65,536 bytes.")
-
-    def chunks() -> Iterator[bytes]:
-        yield from [b" " * 70_000] * 3
-
-    for body in (b" " * 210_000, chunks()):
-        answer = client.post("/v1/predict", content=body)
-        assert (answer.status_code, answer.json()["detail"]) == (
-            413,
-            "A body may have 200,000 bytes: send it in parts.",
-        )
+    for path, limit in (("/v1/predict", 1 << 16), ("/v1/predict/batch", 200_000)):
+        for body in (b" " * (limit + 1), iter([b" " * (limit // 2)] * 3)):
+            answer = client.post(path, content=body)
+            sentence = f"A body may have {limit:,} bytes here: send less at once."
+            assert (answer.status_code, answer.json()["detail"]) == (413, sentence)
 
 
 def _naive(text: str) -> list[float] | int | None:

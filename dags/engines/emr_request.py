@@ -20,7 +20,9 @@ TYPES = "m7i.xlarge,m6i.xlarge,m6a.xlarge,m5.xlarge"
 CORE_NODES = 2
 """On demand, and never scaled: with one alone, no Spot free would mean that nothing is done."""
 
-IDLE_SECONDS = 900
+IDLE_SECONDS = 3 * 3600
+"""A step may wait for the pool as long as the longest step of another run; `end_cluster` is the end that is meant."""
+
 SPOT_MINUTES = 10
 
 

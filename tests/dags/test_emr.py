@@ -96,7 +96,7 @@ def test_cluster_is_asked_for_with_exactly_these_parameters(aws, start):
                 "MaximumCoreCapacityUnits": 2,
             }
         },
-        "AutoTerminationPolicy": {"IdleTimeout": 900},
+        "AutoTerminationPolicy": {"IdleTimeout": 10_800},
         "BootstrapActions": [
             {
                 "Name": "unpack",

@@ -74,14 +74,15 @@ bench-api: setup ## the API under load, with wrk: rates, latencies, swaps, batch
 	exec .venv/bin/python -m benchmarks.api --rows "$$ROWS" --duration "$${DURATION:-300}"
 
 lock: ## write the locks anew; needs uv (`pip install uv`), or its path as UV=
-	lock() { out="$$1"; shift; $(UV) pip compile "$$@" --quiet --generate-hashes --universal --python-version 3.11 --no-header -o "requirements/$$out"; }; \
-	lock spark.txt pyproject.toml --extra test; \
-	lock serve.txt requirements/serve.in --constraints requirements/spark.txt; \
-	lock lambda.txt requirements/lambda.in --constraints requirements/spark.txt; \
-	lock bench.txt pyproject.toml --extra test --extra bench; \
-	lock extras.txt pyproject.toml --extra test --extra bench --extra xgboost --extra dnn --constraints requirements/bench.txt; \
-	lock emr.txt requirements/emr.in --constraints requirements/spark.txt --no-emit-package pyspark --no-emit-package py4j; \
-	lock airflow.txt requirements/airflow.in
+	lock() { out="$$1"; shift; $(UV) pip compile "$$@" --quiet --generate-hashes --no-header -o "requirements/$$out"; }; \
+	here="--universal --python-version 3.11"; there="--python-platform x86_64-manylinux_2_28 --python-version"; \
+	lock spark.txt pyproject.toml --extra test $$here; \
+	lock serve.txt requirements/serve.in --constraints requirements/spark.txt $$here; \
+	lock bench.txt pyproject.toml --extra test --extra bench $$here; \
+	lock extras.txt pyproject.toml --extra test --extra bench --extra xgboost --extra dnn --constraints requirements/bench.txt $$here; \
+	lock emr.txt requirements/emr.in --constraints requirements/spark.txt --no-emit-package pyspark --no-emit-package py4j $$there 3.11; \
+	lock lambda.txt requirements/lambda.in --constraints requirements/spark.txt $$there 3.13; \
+	lock airflow.txt requirements/airflow.in $$here
 
 package: setup ## the code as EMR runs it, in dist/<version> [DIRTY=1: as the folder is, not its commit]
 	.venv/bin/python -m package $(if $(DIRTY),--dirty) build

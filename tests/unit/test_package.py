@@ -1,6 +1,7 @@
 """The package for EMR: the same bytes twice, a version is never two things, and it runs wherever it is unpacked."""
 
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -65,6 +66,13 @@ def test_same_files_are_packed_to_the_same_bytes(tmp_path):
     with tarfile.open(tmp_path / "one.tar.gz") as tar:
         modes = {member.name: member.mode for member in tar}
     assert modes == {"lib": 0o755, "lib/a": 0o755, "lib/b": 0o644, "lib/c": 0o644}
+
+
+@pytest.mark.parametrize("lock", ["emr.txt", "lambda.txt"])
+def test_what_is_packaged_does_not_hang_on_the_python_that_packages(lock):
+    """pip judges markers by the Python that it runs on, not by the one that it installs for."""
+    text = (SHIPPED.parents[1] / "requirements" / lock).read_text()
+    assert re.findall(r"(?m)^[a-z0-9._-]+==\S+ ;.*", text) == []
 
 
 def test_package_is_made_of_the_commit(checkout, tmp_path):

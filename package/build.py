@@ -93,6 +93,8 @@ def _install(lib: Path, lock: Path, wheel: Path, python: str) -> None:
     """The packages of a lock and Formcast in `lib`, for another Python on Linux than this one."""
     target = ["--target", str(lib), "--no-deps", "--no-compile", "--only-binary", ":all:"]
     target += ["--python-version", python, "--implementation", "cp"]
+    # pip looks for wheels of that Python, but asks this one whether they suit it: the lock has answered that.
+    target.append("--ignore-requires-python")
     target += [word for platform in PLATFORMS for word in ("--platform", platform)]
     for packages in (["--require-hashes", "-r", str(lock)], [str(wheel)]):
         _pip("install", *target, *packages)

@@ -21,9 +21,6 @@ from speed.sources import generations_below
 Advance = Callable[[int], None]
 """Called with the number of rows that went out since it was called last."""
 
-BATCH_ROWS = 1 << 16
-_AHEAD = {"batch_readahead": 2, "fragment_readahead": 1}  # Arrow reads sixteen batches of four files ahead by itself
-
 
 @dataclass(frozen=True)
 class Predictions:
@@ -77,8 +74,7 @@ def predictions_of(tables: Tables, run_id: str = "") -> Predictions:
 
 
 def _scan(tables: Tables, version: int) -> Iterator[pa.RecordBatch]:
-    dataset = tables.delta("predictions", version).to_pyarrow_dataset()
-    for batch in dataset.to_batches(columns=PREDICTIONS.names, batch_size=BATCH_ROWS, **_AHEAD):
+    for batch in tables.batches("predictions", PREDICTIONS.names, version):
         yield batch.cast(PREDICTIONS)
 
 

@@ -16,6 +16,7 @@ from deltalake.exceptions import DeltaError
 from jobs.edge.ledger import SUCCEEDED, Ledger
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError, MissingError
+from jobs.schemas import PREDICTIONS
 from jobs.transforms.predictions import features_of
 from speed.contract import FEATURES
 from speed.stores.records import RECORD, pack_features
@@ -74,7 +75,7 @@ def read_scores(tables: Tables, version: int) -> Scores:
     """The predictions as of `version`, in order of form_id. Raises FormcastError where none are, or of two runs."""
     made_by = {name: set[Any]() for name in ("run_id", "model_version", "scored_at")}
     batches = []
-    for batch in tables.delta("predictions", version).to_pyarrow_dataset().to_batches():
+    for batch in tables.batches("predictions", PREDICTIONS.names, version):
         # The same three values stand in every row: they are checked and let go, not held ten million times.
         for name, values in made_by.items():
             values.update(pc.unique(batch[name]).to_pylist())
@@ -86,10 +87,9 @@ def read_scores(tables: Tables, version: int) -> Scores:
 
 def read_features(tables: Tables, version: int) -> pa.Table:
     """Columns PACKED of the forms as of `version`, in order of form_id. Packed row by row as read: forms are many."""
-    dataset = tables.delta("forms", version).to_pyarrow_dataset()
     batches = [
         pa.record_batch([batch["form_id"], pa.array(pack_features(features_of(batch)), pa.binary())], schema=PACKED)
-        for batch in dataset.to_batches(columns=["form_id", *FEATURES])
+        for batch in tables.batches("forms", ["form_id", *FEATURES], version)
         if batch.num_rows
     ]
     return pa.Table.from_batches(batches, PACKED).sort_by("form_id")

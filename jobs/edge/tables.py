@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Row counts come from the statistics of every file; minima and maxima of 47 features would only cost time.
 STATISTICS_COLUMNS = "form_id,views"
+ROWS_A_BATCH = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class Tables:
         counts = pa.table(table.get_add_actions(flatten=True))
         rows = sum(counts["num_records"].to_pylist()) if counts.num_rows else 0
         return TableVersion(name, table.version(), rows)
+
+    def batches(self, name: str, columns: Iterable[str], version: int | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows in batches. Few are read ahead: the dozens of Arrow's own are gigabytes where columns are many."""
+        dataset = self.delta(name, version).to_pyarrow_dataset()
+        ahead = {"batch_readahead": 2, "fragment_readahead": 1}
+        return iter(dataset.to_batches(columns=list(columns), batch_size=ROWS_A_BATCH, **ahead))
 
     def query(self, sql: str, *names: str) -> list[dict[str, Any]]:
         """Rows that `sql` selects from the named tables; a table that is not there yet counts as empty."""

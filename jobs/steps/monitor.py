@@ -15,7 +15,7 @@ def monitor(context: StepContext) -> StepResult:
     entries = context.ledger.entries()
     prepared = [e for e in entries if e.run_id == context.run_id and e.step == "prepare" and e.status == SUCCEEDED]
     earlier = [e for e in entries if e.run_id != context.run_id and e.step == "monitor" and e.status == SUCCEEDED]
-    batches = context.tables.delta("forms", forms.version).to_pyarrow_dataset().to_batches(columns=list(FEATURES))
+    batches = context.tables.batches("forms", FEATURES, forms.version)
 
     counts = prepared[-1].counts if prepared else {}
     check_rows(forms.rows, earlier[-1].counts["rows"] if earlier else None, context.settings.max_row_drop)

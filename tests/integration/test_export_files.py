@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.commands.export import export
-from jobs.edge import export_files, export_source
+from jobs.edge import export_files
 from jobs.edge.export_files import write_file
 from jobs.edge.export_source import predictions_of
 from jobs.edge.tables import Tables
@@ -26,7 +26,7 @@ COLUMNS = {field.name: _DUCKDB_TYPES[str(field.type)] for field in PREDICTIONS}
 
 @pytest.fixture(autouse=True)
 def many_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_source, "BATCH_ROWS", 10_000)
+    monkeypatch.setattr("jobs.edge.tables.ROWS_A_BATCH", 10_000)
 
 
 def read(file: Path) -> list[tuple[Any, ...]]:

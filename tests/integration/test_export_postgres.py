@@ -13,7 +13,7 @@ import pytest
 
 from jobs.cli import main
 from jobs.commands.export import export
-from jobs.edge import export_postgres, export_source, export_table
+from jobs.edge import export_postgres, export_table
 from jobs.edge.export_source import predictions_of
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError
@@ -36,7 +36,7 @@ def ask(postgres: Postgres, query: str) -> list[Any]:
 def test_the_table_is_the_lakes_and_the_same_version_is_not_loaded_twice(
     postgres: Postgres, lake: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_source, "BATCH_ROWS", 10_000)
+    monkeypatch.setattr("jobs.edge.tables.ROWS_A_BATCH", 10_000)
     first = night(lake, "r1", 50_000)
     export(postgres.url, lake)
     assert ask(postgres, ALL) == table_rows(lake)
@@ -152,7 +152,7 @@ def test_a_killed_export_leaves_nothing_and_the_next_one_goes_through(postgres: 
 
 
 def test_a_lost_connection_changes_nothing(postgres: Postgres, lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_source, "BATCH_ROWS", 1_000)
+    monkeypatch.setattr("jobs.edge.tables.ROWS_A_BATCH", 1_000)
     night(lake, "r1", 20_000)
     address = export_postgres.read_address(postgres.url)
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from jobs.report.svg import LABELS, RIGHT, Scale, dot, line, padded, rect, row_label, shape, svg, ticks, words
+from jobs.report.svg import LABELS, RIGHT, WIDTH, Scale, dot, line, padded, rect, row_label, shape, svg, ticks, words
 
 ROW, HEAD = 24, 18
+_HALF_A_NUMBER = 26  # as long as -0.0000 is
 
 Show = Callable[[float], str]
 
@@ -53,7 +54,8 @@ def dots(
         parts.append(rect(scale(band[0]), HEAD, scale(band[1]) - scale(band[0]), bottom - HEAD, "band"))
     for tick in ticks(scale.low, scale.high, 3):
         x = scale(tick)
-        parts += [line(x, HEAD, x, bottom, "grid"), words(min(x, RIGHT - 8), bottom + 15, show(tick), "middle")]
+        place = (x, "middle") if x + _HALF_A_NUMBER < WIDTH else (WIDTH - 2, "end")
+        parts += [line(x, HEAD, x, bottom, "grid"), words(place[0], bottom + 15, show(tick), place[1])]
     at = scale(rule.at)
     beside = (at + 5, "start") if at < (LABELS + RIGHT) / 2 else (at - 5, "end")
     parts += [line(at, 2, at, bottom, "rule"), words(beside[0], 12, rule.label, beside[1])]

@@ -30,7 +30,7 @@ def draw(steps: list[StepLine], evaluation: Evaluation | None, contest: Evaluati
         return drawn
     by_views = [each for each in evaluation.slices if each.by == "views"]
     if by_views:
-        marks = [Mark(f"{each.label} views", each.mae) for each in by_views]
+        marks = [Mark(each.label, each.mae) for each in by_views]
         drawn["views"] = bars(marks, title="MAE by views", show=lambda value: f"{value:.3f}")
     if evaluation.reliability:
         points = [(each.predicted, each.actual, float(each.forms)) for each in evaluation.reliability]
@@ -69,9 +69,7 @@ def _comparisons(contest: Evaluation) -> Markup:
 def _coverage(evaluation: Evaluation) -> Markup:
     nominal = evaluation.coverage.nominal
     marks = [
-        Mark(
-            f"{each.label} views", each.coverage, kind="bad" if abs(each.coverage - nominal) > BUCKET_OFF else "good"
-        )
+        Mark(each.label, each.coverage, kind="bad" if abs(each.coverage - nominal) > BUCKET_OFF else "good")
         for each in evaluation.coverage.by_views
     ]
     return dots(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 
 WIDTH, LABELS, RIGHT = 360, 122, 348
-_LONGEST_LABEL = 18
+_LONGEST_LABEL = 16
 
 
 class Scale:

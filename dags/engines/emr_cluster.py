@@ -83,7 +83,7 @@ class EmrCluster:
 
 def cluster_name(context: Any) -> str:
     """The name of a run's cluster."""
-    return job.shortened(f"{context['ti'].dag_id} {context['ti'].run_id}")
+    return job.owned(f"{context['ti'].dag_id} {context['ti'].run_id}")
 
 
 def run_clusters(client: Any, context: Any, states: tuple[str, ...] = ()) -> list[dict[str, Any]]:

@@ -49,7 +49,12 @@ class Attempt:
 def task_name(context: Any) -> str:
     """The name of a task of a run, the same for each try; at most 256 characters, as AWS has it."""
     task = context["ti"]
-    return shortened(f"{task.dag_id}.{task.task_id} {task.run_id}")
+    return owned(f"{task.dag_id}.{task.task_id} {task.run_id}")
+
+
+def owned(name: str) -> str:
+    """A name behind FORMCAST_EMR_NAME, where that is set: EMR lists the clusters of all who share the account."""
+    return shortened(f"{os.environ.get('FORMCAST_EMR_NAME', '')} {name}".strip())
 
 
 def shortened(name: str) -> str:

@@ -134,3 +134,10 @@ def test_names_that_aws_finds_too_long_stay_apart(dagbag):
     assert {len(name) for name in long} == {256}
     assert long[0] != long[1]
     assert shortened("n" * 256) == "n" * 256
+
+
+def test_two_deployments_in_an_account_have_clusters_of_their_own(dagbag, monkeypatch):
+    from engines.job import owned
+
+    monkeypatch.setenv("FORMCAST_EMR_NAME", "formcast-dev")
+    assert owned("nightly_retrain manual__1") == "formcast-dev nightly_retrain manual__1"

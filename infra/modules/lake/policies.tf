@@ -20,12 +20,12 @@ data "aws_iam_policy_document" "write" {
     resources = ["${local.objects}/*"]
   }
 
-  # What a job runs is not for jobs to change.
+  # What a job or Airflow runs is not for jobs to change.
   statement {
     sid       = "CodeOnlyRead"
     effect    = "Deny"
     actions   = ["s3:DeleteObject", "s3:PutObject"]
-    resources = ["${local.objects}/code/*"]
+    resources = ["${local.objects}/code/*", "${local.objects}/airflow/*"]
   }
 
   statement {

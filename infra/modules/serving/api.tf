@@ -96,7 +96,8 @@ module "api" {
         FORMCAST_WORKERS    = tostring(max(1, floor(var.size.cpu / 512)))
         FORMCAST_KEYS_FILE  = local.keys_file
         FORMCAST_PUBLIC_URL = "https://${var.balancer.host}"
-        FORWARDED_ALLOW_IPS = "*" # nobody but the load balancer reaches the port
+        # Of X-Forwarded-For the last that is not the load balancer's: what stands before it, any client may write.
+        FORWARDED_ALLOW_IPS = join(",", [for subnet in data.aws_subnet.balancer : subnet.cidr_block])
       })
     }
     keys = {

@@ -9,6 +9,11 @@ resource "aws_lb" "this" {
   idle_timeout               = 60 # under the 75 s for which the API keeps a connection at rest
 }
 
+data "aws_subnet" "balancer" {
+  for_each = toset(var.balancer.subnet_ids)
+  id       = each.value
+}
+
 resource "aws_lb_target_group" "api" {
   name                 = "${var.name}-api"
   target_type          = "ip"

@@ -1,14 +1,20 @@
+locals {
+  environment = merge(var.environment, {
+    FORMCAST_HOST  = "0.0.0.0"
+    FORMCAST_PORT  = "8080" # where SageMaker asks
+    FORMCAST_CACHE = "/tmp/cache"
+  })
+  # A model cannot be changed, and the next one is made while the endpoint still has this one: so they differ in name.
+  digest = substr(sha256(jsonencode([var.image, local.environment, var.network])), 0, 8)
+}
+
 resource "aws_sagemaker_model" "this" {
-  name               = var.name
+  name               = "${var.name}-${local.digest}"
   execution_role_arn = aws_iam_role.this.arn
 
   primary_container {
-    image = var.image
-    environment = merge(var.environment, {
-      FORMCAST_HOST  = "0.0.0.0"
-      FORMCAST_PORT  = "8080" # where SageMaker asks
-      FORMCAST_CACHE = "/tmp/cache"
-    })
+    image       = var.image
+    environment = local.environment
   }
 
   vpc_config {
@@ -17,6 +23,10 @@ resource "aws_sagemaker_model" "this" {
   }
 
   depends_on = [aws_iam_role_policy.this]
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "aws_sagemaker_endpoint_configuration" "this" {

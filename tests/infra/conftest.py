@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.infra.site import REGION, Deployed, Site
-from tests.infra.stand_in import ACCOUNT, aws_stand_in
+from tests.infra.plans import Resource, there, to_be_made
+from tests.infra.site import ASKERS, REGION, Deployed, Site, image
+from tests.infra.stand_in import aws_stand_in
 from tests.infra.terraform import Terraform, TerraformError
 
 
@@ -41,9 +42,8 @@ def site() -> Iterator[Site]:
 @pytest.fixture(scope="session")
 def running(site: Site) -> dict[str, Any]:
     """Variables of an environment in which all that can run does, once image and code are there."""
-    image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/formcast@sha256:{'0' * 64}"
     switches = dict.fromkeys(("postgres", "sagemaker"), True)
-    return site.values | {"image": image, "code_version": "0.1.0"} | switches
+    return site.values | {"image": image(0), "code_version": "0.1.0", "reply_queue_arns": [ASKERS]} | switches
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +55,10 @@ def deployed(site: Site, running: dict[str, Any], tmp_path_factory: pytest.TempP
     values = running | {"emr_serverless": False, "postgres": False, "airflow": airflow}
     first = terraform.plan(site.values)
     outputs = terraform.apply(values)
-    again, whole = terraform.plan(values), terraform.plan(values | {"emr_serverless": True, "postgres": True})
+    again = terraform.plan(values)
+    whole = terraform.plan(
+        values | {"emr_serverless": True, "postgres": True, "image": image(1), "stream_lambda": False}
+    )
     return Deployed(terraform, first, outputs["formcast"], again, whole)
 
 
@@ -63,6 +66,12 @@ def deployed(site: Site, running: dict[str, Any], tmp_path_factory: pytest.TempP
 def planned(site: Site, running: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The plan of a `prod` that is not there yet."""
     return _environment(site, "prod", tmp_path_factory).plan(running | {"airflow": {"kind": "mwaa"}})
+
+
+@pytest.fixture(scope="session")
+def environments(deployed: Deployed, planned: dict[str, Any]) -> dict[str, list[Resource]]:
+    """What is in `dev`, with that which moto does not support, and in `prod`."""
+    return {"dev": there(deployed.again) + to_be_made(deployed.whole), "prod": to_be_made(planned)}
 
 
 def _environment(site: Site, env: str, folders: pytest.TempPathFactory) -> Terraform:

@@ -35,9 +35,25 @@ class Resource:
         statements = json.loads(text)["Statement"] if text else []
         return statements if isinstance(statements, list) else [statements]
 
+    def says(self, effect: str) -> set[tuple[str, str]]:
+        """What the policy allows, or denies: actions, each with the resource that it is said of."""
+        return {
+            (action, resource)
+            for one in self.document("policy")
+            if one["Effect"] == effect
+            for action in as_list(one["Action"])
+            for resource in as_list(one["Resource"])
+        }
+
 
 def to_be_made(plan: dict[str, Any]) -> list[Resource]:
-    """What the plan makes."""
+    """What the plan makes where nothing was."""
+    made = {one["address"] for one in plan["resource_changes"] if one["change"]["actions"] == ["create"]}
+    return [it for it in will_be(plan) if it.address in made]
+
+
+def will_be(plan: dict[str, Any]) -> list[Resource]:
+    """All that is there once the plan is applied."""
     return [
         Resource(
             one["address"],
@@ -46,13 +62,19 @@ def to_be_made(plan: dict[str, Any]) -> list[Resource]:
             frozenset(name for name, unknown in one["change"]["after_unknown"].items() if unknown),
         )
         for one in plan["resource_changes"]
-        if one["mode"] == "managed" and one["change"]["actions"] == ["create"]
+        if one["mode"] == "managed" and one["change"]["after"]
     ]
 
 
 def there(plan: dict[str, Any]) -> list[Resource]:
     """What was there when the plan was made, all of it known."""
     return list(_below(plan["prior_state"]["values"]["root_module"]))
+
+
+def found(resources: list[Resource], end: str) -> Resource:
+    """The one whose address ends so."""
+    (it,) = [it for it in resources if it.address.endswith(end)]
+    return it
 
 
 def _below(module: dict[str, Any]) -> Iterator[Resource]:

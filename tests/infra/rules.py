@@ -37,6 +37,7 @@ def rules_of(protected: bool) -> dict[tuple[str, str], Rule]:
         ),
         ("aws_sns_topic", "encrypted"): lambda it: it.has("kms_master_key_id"),
         ("aws_kinesis_stream", "encrypted"): lambda it: it["encryption_type"] == "KMS" and it.has("kms_key_id"),
+        ("aws_kinesis_stream", "kept for a day after a day of tries"): lambda it: it["retention_period"] >= 48,
         ("aws_lambda_function", "encrypted"): lambda it: it.has("kms_key_arn"),
         ("aws_lambda_event_source_mapping", "one bad event stops nothing"): lambda it: (
             it["function_response_types"] == ["ReportBatchItemFailures"]

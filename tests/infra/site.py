@@ -7,10 +7,17 @@ from typing import Any
 
 import boto3
 
-from tests.infra.stand_in import environment_of
+from tests.infra.stand_in import ACCOUNT, environment_of
 from tests.infra.terraform import Terraform
 
 REGION = "eu-west-1"
+ASKERS = f"arn:aws:sqs:{REGION}:{ACCOUNT}:askers"
+"""A queue of somebody's, to which workers may answer."""
+
+
+def image(number: int) -> str:
+    """The image that was pushed at that number."""
+    return f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/formcast@sha256:{number:064x}"
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class Deployed:
     """`dev` with all that moto supports.
 
     first: the plan of an account that has no code and no image yet. again: the plan right after all was applied.
-    whole: that with what moto does not support as well.
+    whole: that with what moto does not support as well, the next image, and a stream that Spark reads.
     """
 
     terraform: Terraform

@@ -53,8 +53,9 @@ def test_mistakes_are_told_before_anything_is_made(deployed: Deployed, site: Sit
     api = site.values["api"] | {"certificate_arn": "none", "airflow_cidrs": ["0.0.0.0/0"], "internal": False}
     network = site.values["network"] | {"subnet_ids": ["subnet-1", "subnet-1"]}
     wrong = {"api": api, "network": network, "image": "formcast:latest", "input_arns": ["arn:aws:s3:::dumps"]}
+    wrong |= {"airflow": {"kind": "fargate"}, "reply_queue_arns": ["*"]}
     with pytest.raises(TerraformError) as told:
-        deployed.terraform.plan(site.values | wrong | {"airflow": {"kind": "fargate"}})
+        deployed.terraform.plan(site.values | wrong)
     said = " ".join(str(told.value).replace("│", " ").split())
     for sentence in (
         "the API speaks HTTPS only",
@@ -63,6 +64,7 @@ def test_mistakes_are_told_before_anything_is_made(deployed: Deployed, site: Sit
         "two private subnets or more",
         "The image is named by its digest",
         "input_arns name objects of one bucket each",
+        "reply_queue_arns name queues",
     ):
         assert sentence in said
 
@@ -97,6 +99,7 @@ def test_outputs_are_the_environment_of_the_programs(deployed: Deployed) -> None
         "FORMCAST_EMR_INSTANCE_PROFILE": "formcast-dev-job",
         "FORMCAST_EMR_JOB_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/formcast-dev-job",
         "FORMCAST_EMR_LOG_URI": f"{lake}/logs/emr",
+        "FORMCAST_EMR_NAME": "formcast-dev",
         "FORMCAST_EMR_SECURITY_CONFIGURATION": "formcast-dev",
         "FORMCAST_EMR_SERVICE_ROLE": "formcast-dev-cluster",
         "FORMCAST_ENGINE": "emr",

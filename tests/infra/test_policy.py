@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 import pytest
 
-from tests.infra.plans import Resource, as_list, there, to_be_made
+from tests.infra.plans import Resource, as_list
 from tests.infra.rules import rules_of
-from tests.infra.site import Deployed
 
 WITHOUT_TAGS = re.compile(
     r"aws_(appautoscaling_policy|athena_named|cloudwatch_(dashboard|event_target|log_resource_policy)|ec2_tag|ecr_lifecycle"
@@ -31,11 +29,6 @@ NOWHERE = {
     "logs:DescribeLogGroups",
     "s3:GetAccountPublicAccessBlock",
 }
-
-
-@pytest.fixture(scope="module")
-def environments(deployed: Deployed, planned: dict[str, Any]) -> dict[str, list[Resource]]:
-    return {"dev": there(deployed.again) + to_be_made(deployed.whole), "prod": to_be_made(planned)}
 
 
 @pytest.mark.parametrize("env", ["dev", "prod"])

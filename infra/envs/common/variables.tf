@@ -36,7 +36,7 @@ variable "alarms" {
 variable "image" {
   type        = string
   default     = null
-  description = "Image of API and worker, <repository>@sha256:<digest>. Null: not pushed yet."
+  description = "Image of API and worker, <repository>@sha256:<digest>: set after the first night. Null: neither runs."
 }
 
 variable "code_version" {
@@ -55,6 +55,12 @@ variable "input_arns" {
   type        = list(string)
   default     = []
   description = "ARNs of objects outside the lake that jobs may read, such as arn:aws:s3:::dumps/forms/*."
+}
+
+variable "reply_queue_arns" {
+  type        = list(string)
+  default     = []
+  description = "ARNs of further queues to which workers may answer, where a request names one in `reply_to`."
 }
 
 variable "airflow" {
@@ -81,5 +87,5 @@ variable "postgres" {
 variable "sagemaker" {
   type        = bool
   default     = false
-  description = "Whether there is an endpoint of SageMaker."
+  description = "Whether there is an endpoint of SageMaker: set after the first night, it starts only with something published."
 }

@@ -8,12 +8,13 @@ module "formcast" {
   env       = local.env
   protected = true
 
-  network       = var.network
-  api           = merge(var.api, { cpu = 2048, memory = 4096, min = 2, max = 8 })
-  image         = var.image
-  code_version  = var.code_version
-  stream_lambda = var.stream_lambda
-  input_arns    = var.input_arns
+  network          = var.network
+  api              = merge(var.api, { cpu = 2048, memory = 4096, min = 2, max = 8 })
+  image            = var.image
+  code_version     = var.code_version
+  stream_lambda    = var.stream_lambda
+  input_arns       = var.input_arns
+  reply_queue_arns = var.reply_queue_arns
 
   lake           = { old_version_days = 30, log_days = 90 }
   emr_serverless = var.emr_serverless ? { vcpus = 84, memory_gb = 336, disk_gb = 1600 } : null

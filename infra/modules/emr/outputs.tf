@@ -18,6 +18,11 @@ output "jobs_security_group_id" {
   value       = aws_security_group.jobs.id
 }
 
+output "primary_security_group_id" {
+  description = "Security group of the primary node of transient clusters, on which drivers run."
+  value       = aws_security_group.cluster["primary"].id
+}
+
 output "core_security_group_id" {
   description = "Security group of core and task nodes of transient clusters."
   value       = aws_security_group.cluster["core"].id
@@ -36,6 +41,7 @@ output "environment" {
       FORMCAST_EMR_RELEASE        = var.serverless.release
     },
     {
+      FORMCAST_EMR_NAME                   = var.name
       FORMCAST_EMR_JOB_ROLE_ARN           = aws_iam_role.job.arn
       FORMCAST_EMR_INSTANCE_PROFILE       = aws_iam_instance_profile.job.name
       FORMCAST_EMR_SERVICE_ROLE           = aws_iam_role.cluster.name

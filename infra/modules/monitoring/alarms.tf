@@ -53,7 +53,7 @@ locals {
       dimensions = { TableName = table }, above = 10, periods = 5
     } },
     { for queue in var.queues.dead : "filled-${trimprefix(queue, "${var.name}-")}" => {
-      about      = "Messages stand here that nobody could do: each says why."
+      about      = "Messages stand here that nobody could do: each says why, or where in the stream its records are."
       metric     = ["AWS/SQS", "ApproximateNumberOfMessagesVisible"], statistic = "Maximum"
       dimensions = { QueueName = queue }, above = 0
     } },

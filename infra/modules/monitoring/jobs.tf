@@ -1,9 +1,11 @@
-# Jobs of Spark that ended: EMR says so itself, whatever started them.
+# Jobs of Spark that ended: EMR says so itself, whatever started them. It says it of the whole account: ours are those
+# of our application, and steps whose names begin with ours (FORMCAST_EMR_NAME).
 locals {
   jobs = {
     done   = { serverless = ["SUCCESS"], step = ["COMPLETED"] }
     failed = { serverless = ["FAILED"], step = ["FAILED"] }
   }
+  application = coalesce(var.application_id, "none")
 }
 
 resource "aws_cloudwatch_event_rule" "jobs" {
@@ -12,8 +14,16 @@ resource "aws_cloudwatch_event_rule" "jobs" {
   description = "Jobs of EMR that are ${each.key}"
   event_pattern = jsonencode({
     "$or" = [
-      { source = ["aws.emr-serverless"], detail-type = ["EMR Serverless Job Run State Change"], detail = { state = each.value.serverless } },
-      { source = ["aws.emr"], detail-type = ["EMR Step Status Change"], detail = { state = each.value.step } },
+      {
+        source      = ["aws.emr-serverless"]
+        detail-type = ["EMR Serverless Job Run State Change"]
+        detail      = { state = each.value.serverless, applicationId = [local.application] }
+      },
+      {
+        source      = ["aws.emr"]
+        detail-type = ["EMR Step Status Change"]
+        detail      = { state = each.value.step, name = [{ prefix = "${var.name} " }] }
+      },
     ]
   })
 }

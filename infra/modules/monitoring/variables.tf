@@ -39,6 +39,11 @@ variable "api" {
   description = "The API: its cluster and service, suffixes of its load balancer and target group, and the slowest that the 0.99 quantile may be."
 }
 
+variable "application_id" {
+  type        = string
+  description = "Id of the application of EMR Serverless; null where there is none."
+}
+
 variable "tables" {
   type        = list(string)
   description = "Names of the tables in DynamoDB."

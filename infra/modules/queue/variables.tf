@@ -44,6 +44,11 @@ variable "reply_to" {
   }
 }
 
+variable "reply_arns" {
+  type        = list(string)
+  description = "ARNs of further queues to which a request may have its answer sent."
+}
+
 variable "environment" {
   type        = map(string)
   description = "FORMCAST_* of whoever reads published scores."

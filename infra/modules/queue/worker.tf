@@ -59,7 +59,7 @@ data "aws_iam_policy_document" "worker" {
   statement {
     sid       = "Answers"
     actions   = ["sqs:SendMessage"]
-    resources = [aws_sqs_queue.this["replies"].arn, aws_sqs_queue.dead["requests"].arn]
+    resources = concat([aws_sqs_queue.this["replies"].arn, aws_sqs_queue.dead["requests"].arn], var.reply_arns)
   }
 
   statement {

@@ -20,7 +20,11 @@ module "emr" {
   serverless = var.emr_serverless
   input_arns = var.input_arns
   lake       = module.lake
-  policies   = [module.serving.policies.publish]
+  policies = concat(
+    [module.serving.policies.publish],
+    # `formcast stream` in place of the Lambda
+    var.stream_lambda ? [] : [module.stream.events_policy, module.serving.policies.read, module.serving.policies.stream],
+  )
 }
 
 module "serving" {
@@ -44,8 +48,8 @@ module "serving" {
 }
 
 module "stream" {
-  source          = "../stream"
-  name            = local.name
+  source = "../stream"
+  name   = local.name
   package = (
     var.stream_lambda && var.code_version != null
     ? { bucket = module.lake.bucket, key = "${var.lake.prefix}/${local.code}/lambda.zip" }
@@ -67,6 +71,7 @@ module "queue" {
   repository_arn = module.serving.repository.arn
   tasks          = { min = var.workers.min, max = var.workers.max }
   reply_to       = var.workers.reply_to
+  reply_arns     = var.reply_queue_arns
   environment    = module.serving.environment
   lake           = module.lake
   policies       = [module.serving.policies.read, module.serving.policies.answer]
@@ -98,14 +103,18 @@ module "orchestration" {
 }
 
 module "reporting" {
-  source    = "../reporting"
-  name      = local.name
-  network   = var.network
-  lake      = module.lake
-  athena    = var.athena
-  scan_gib  = var.scan_gib
-  postgres  = var.postgres
-  clients   = { jobs = module.emr.jobs_security_group_id, clusters = module.emr.core_security_group_id }
+  source   = "../reporting"
+  name     = local.name
+  network  = var.network
+  lake     = module.lake
+  athena   = var.athena
+  scan_gib = var.scan_gib
+  postgres = var.postgres
+  clients = {
+    jobs     = module.emr.jobs_security_group_id
+    primary  = module.emr.primary_security_group_id
+    clusters = module.emr.core_security_group_id
+  }
   protected = var.protected
 }
 
@@ -136,9 +145,10 @@ module "monitoring" {
     target        = module.serving.balancer.target_suffix
     latency_p99_s = var.api.latency_p99_s
   }
-  tables   = module.serving.tables
-  stream   = { name = module.stream.stream, function = module.stream.function }
-  queues   = { requests = module.queue.requests, dead = concat(module.queue.dead, [module.stream.quarantine]) }
-  key_arn  = module.lake.key_arn
-  log_days = var.log_days
+  application_id = module.emr.application_id
+  tables         = module.serving.tables
+  stream         = { name = module.stream.stream, function = module.stream.function }
+  queues         = { requests = module.queue.requests, dead = concat(module.queue.dead, [module.stream.quarantine]) }
+  key_arn        = module.lake.key_arn
+  log_days       = var.log_days
 }

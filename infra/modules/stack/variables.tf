@@ -79,7 +79,7 @@ variable "api" {
 variable "image" {
   type        = string
   default     = null
-  description = "Image of API and worker, by its digest. Null: not pushed yet, neither is started."
+  description = "Image of API and worker, by its digest, after the first night. Null: neither is started."
 
   validation {
     condition     = var.image == null || can(regex("@sha256:[0-9a-f]{64}$", var.image))
@@ -149,10 +149,21 @@ variable "workers" {
   description = "Queue workers: how many run, and whether answers go to a queue or a topic."
 }
 
+variable "reply_queue_arns" {
+  type        = list(string)
+  default     = []
+  description = "ARNs of further queues to which workers may answer, where a request names one in `reply_to`."
+
+  validation {
+    condition     = alltrue([for arn in var.reply_queue_arns : can(regex("^arn:aws[a-z-]*:sqs:[a-z0-9-]+:\\d{12}:[0-9A-Za-z_.-]+$", arn))])
+    error_message = "reply_queue_arns name queues, each by its whole ARN."
+  }
+}
+
 variable "stream_hours" {
   type        = number
-  default     = 24
-  description = "Hours for which Kinesis keeps events."
+  default     = 48
+  description = "Hours for which Kinesis keeps events: 48 or more."
 }
 
 variable "airflow" {
@@ -213,7 +224,7 @@ variable "sagemaker" {
     max  = optional(number, 2)
   })
   default     = null
-  description = "An endpoint of SageMaker with the same image; it needs `image`. Null: none."
+  description = "An endpoint of SageMaker with the same image, after the first night; it needs `image`. Null: none."
 
   validation {
     condition     = var.sagemaker == null || var.image != null

@@ -1,6 +1,8 @@
 locals {
   function = "${var.name}-stream"
   made     = var.package == null ? 0 : 1
+
+  tries_hours = 24 # a store may be down for a day; then the shard must go on
 }
 
 resource "aws_lambda_function" "this" {
@@ -46,7 +48,7 @@ resource "aws_lambda_event_source_mapping" "forms" {
   parallelization_factor             = 2
   function_response_types            = ["ReportBatchItemFailures"]
   bisect_batch_on_function_error     = true
-  maximum_record_age_in_seconds      = 86400 # a store that is down for a day; then the shard must go on
+  maximum_record_age_in_seconds      = local.tries_hours * 3600
 
   destination_config {
     on_failure {
@@ -83,16 +85,9 @@ data "aws_iam_policy_document" "trust" {
 }
 
 data "aws_iam_policy_document" "run" {
-  source_policy_documents = concat([var.lake.read_serving_policy], var.policies)
-
-  statement {
-    sid = "Events"
-    actions = [
-      "kinesis:DescribeStream", "kinesis:DescribeStreamSummary", "kinesis:GetRecords", "kinesis:GetShardIterator",
-      "kinesis:ListShards",
-    ]
-    resources = [aws_kinesis_stream.forms.arn]
-  }
+  source_policy_documents = concat(
+    [var.lake.read_serving_policy, data.aws_iam_policy_document.events.json], var.policies
+  )
 
   statement {
     sid       = "Quarantine"

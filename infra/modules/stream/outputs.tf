@@ -8,6 +8,11 @@ output "stream_arn" {
   value       = aws_kinesis_stream.forms.arn
 }
 
+output "events_policy" {
+  description = "IAM policy (JSON) of who reads the stream. He needs the lake's key, too."
+  value       = data.aws_iam_policy_document.events.json
+}
+
 output "quarantine" {
   description = "Name of the queue of refused events."
   value       = aws_sqs_queue.quarantine.name

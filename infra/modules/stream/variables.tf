@@ -16,8 +16,8 @@ variable "retention_hours" {
   description = "For how long Kinesis keeps events, and so how long the Lambda may be down."
 
   validation {
-    condition     = var.retention_hours >= 24 && var.retention_hours <= 8760
-    error_message = "Kinesis keeps events for 24 to 8760 hours."
+    condition     = var.retention_hours >= local.tries_hours + 24 && var.retention_hours <= 8760
+    error_message = "Kinesis keeps events for 48 to 8760 hours: a day of tries, and one to read again what was given up."
   }
 }
 

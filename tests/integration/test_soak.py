@@ -80,10 +80,11 @@ def test_under_load_swaps_damage_a_kill_and_a_revoked_key_touch_nobody_else(tmp_
     for began, ended, name in stages:
         seen = [answer.generation for answer in answers if began < answer.at < ended and not answer.problem]
         assert set(seen) == {name} and len(seen) > READERS
-    workers, later = (
-        {a.worker for a in answers if after(a.at)} for after in (killed_at.__gt__, (killed_at + 2).__lt__)
+    (dead,) = (
+        {answer.worker for answer in answers if answer.at < killed_at}
+        - {answer.worker for answer in answers if answer.at > stages[-2][0]}  # when two had answered, one of them new
+        - {""}
     )
-    (dead,) = workers - later - {""}
     failed = [answer for reader in readers for answer in reader.answers if answer.problem]
     failed += [answer for answer in guest.answers if answer.problem and answer.at < revoked_at]
     unexplained = [

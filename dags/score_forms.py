@@ -25,6 +25,7 @@ with DAG(
 ):
     on_cluster(
         spark_task("prepare", minutes=60, doc_md="Ingest the input into `forms`; quarantine broken lines."),
+        spark_task("monitor", minutes=20, doc_md="Note the facts of the input; stop on a sudden loss of rows."),
         spark_task("score", minutes=60, doc_md="Replace `predictions`: one row a form, by the champion."),
         spark_task("publish", minutes=60, doc_md="Build, verify and swap in the score store.", outlets=[PREDICTIONS]),
         spark_task("report", minutes=10, doc_md="Write the run's report, one HTML page, to `reports/` of the lake."),

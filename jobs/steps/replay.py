@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from jobs.edge.context import StepContext, StepResult
 from jobs.edge.forms import balance_of, forget_staged, mark_replayed, merge_forms, plan_ingest
 from jobs.edge.ingest import ingest, with_id_hash
-from jobs.transforms.layout import EVENT_COLUMNS, Layout
+from jobs.transforms.layout import EVENT_COLUMNS, Layout, said_columns
 
 
 def replay(context: StepContext, reason: str = "") -> StepResult:
@@ -26,7 +26,7 @@ def replay(context: StepContext, reason: str = "") -> StepResult:
     kinds = tables.query(f"select distinct columns from rejected_forms where {waiting}", "rejected_forms")
     if not kinds:
         return StepResult(message="There is nothing to replay.", counts={"read": 0, "accepted": 0})
-    layouts = tuple(Layout(tuple((settings.columns or kind["columns"]).split(","))) for kind in kinds)
+    layouts = tuple(_layout(kind["columns"].split(","), said_columns(settings.columns, "auto")) for kind in kinds)
 
     rejected = tables.spark(context.spark, "rejected_forms")
     lines = rejected.where(waiting.replace("array_has", "array_contains"))
@@ -51,5 +51,11 @@ def replay(context: StepContext, reason: str = "") -> StepResult:
     return replace(
         result,
         message=f"{result.counts['accepted']:,} lines replayed into forms, {still:,} refused again. "
-        "Trigger score_forms to publish their predictions.",
+        f"Publish their predictions by `formcast step score --run-id {context.run_id}`, then `formcast step publish "
+        f"--run-id {context.run_id}`: a dump that is ingested anew would take their place.",
     )
+
+
+def _layout(columns: list[str], said: tuple[str, ...] | None) -> Layout:
+    """Of lines that were refused: what is said of the columns now goes for those of the same layout."""
+    return Layout(said if said and len(said) == len(columns) else tuple(columns))

@@ -46,7 +46,7 @@ def detect_layout(head: bytes, source: str, kind: Literal["auto", "packed", "wid
     first = next((line.strip() for line in head.removeprefix(BOM).split(b"\n") if line.strip()), b"")
     if b"\0" in head:
         raise ContractError(f"{source} is not text (it holds NUL bytes): give lines of comma-separated values.")
-    said = _said_columns(columns, kind)
+    said = said_columns(columns, kind)
     names = tuple(name.strip() for name in first.decode("utf-8", "replace").split(","))
     if is_header(names):
         if kind == "packed" and "features" not in names:
@@ -83,7 +83,7 @@ def _check_header(names: tuple[str, ...], source: str) -> None:
             raise ContractError(f"The header of {source} has columns that are {what}: {shown}. Correct the header.")
 
 
-def _said_columns(columns: str, kind: str) -> tuple[str, ...] | None:
+def said_columns(columns: str, kind: str) -> tuple[str, ...] | None:
     if not columns:
         return None
     names = tuple(name.strip() for name in columns.split(","))

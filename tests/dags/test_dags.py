@@ -14,7 +14,7 @@ import pytest
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 STEPS = {
     "nightly_retrain": ["prepare", "monitor", "train", "promote", "score", "publish", "report"],
-    "score_forms": ["prepare", "score", "publish", "report"],
+    "score_forms": ["prepare", "monitor", "score", "publish", "report"],
     "maintain_tables": ["maintain"],
 }
 CLUSTER = ("start_cluster", "end_cluster")

@@ -24,13 +24,14 @@ from jobs.model.losses import Objective, losses
 class Contest:
     """best: the family of the least loss on the conformal side, the baseline aside; interval: that family's.
 
-    calibrations: of every family. holdout: form_id, views, completion_rate, and a column of calibrated rates a family
-    and for the present champion, in the order of form_id.
+    calibrations: of every family. loss: by the objective, of every family that could be best. holdout: form_id,
+    views, completion_rate, a column of calibrated rates a family and one for the champion, in the order of form_id.
     """
 
     best: str
     calibrations: dict[str, Calibration]
     interval: Interval
+    loss: dict[str, float]
     holdout: pa.Table
 
     def facts_of(self, family: str) -> dict[str, dict[str, Any]]:
@@ -43,8 +44,10 @@ def compete(judged: pa.Table, names: Iterable[str], objective: Objective, covera
     """The contest of the families `names`.
 
     judged: form_id, side, views, completion_rate, a column of raw predictions a family, and other columns, which are
-    kept as they are.
+    kept as they are. Rows may come in any order: folds are made in that of form_id, so the same forms give the same
+    model.
     """
+    judged = judged.sort_by("form_id")
     sides = {side: judged.filter(pc.equal(judged["side"], side)) for side in ("calibration", "conformal", "holdout")}
     actual, views = _array(sides["calibration"], "completion_rate"), _array(sides["calibration"], "views")
     calibrations = {
@@ -59,7 +62,7 @@ def compete(judged: pa.Table, names: Iterable[str], objective: Objective, covera
     }
     best = min(loss, key=loss.__getitem__)
     interval = fit_interval(_array(rates["conformal"], best), actual, views, coverage)
-    return Contest(best, calibrations, interval, rates["holdout"].drop(["side"]).sort_by("form_id"))
+    return Contest(best, calibrations, interval, loss, rates["holdout"].drop(["side"]))
 
 
 def _calibrated(rows: pa.Table, calibrations: dict[str, Calibration]) -> pa.Table:

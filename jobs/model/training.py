@@ -16,7 +16,7 @@ from jobs.errors import ContractError
 from jobs.model.calibration import fit_calibration
 from jobs.model.families import Family, Native, Params
 from jobs.model.gate import BASELINE
-from jobs.model.losses import Objective, losses
+from jobs.model.losses import LOSS_NAMES, Objective, losses
 from jobs.model.metrics import evaluate
 
 if TYPE_CHECKING:
@@ -125,12 +125,15 @@ def holdout_scores(holdout: pa.Table, names: Iterable[str]) -> Scores:
     return {name: evaluate(actual, holdout[name].to_numpy(), views) for name in names}
 
 
-def reason_lost(name: str, best: str, scores: Scores) -> str:
-    """Why a family that was not chosen is refused; empty for the best."""
+def reason_lost(name: str, best: str, scores: Scores, loss: Mapping[str, float], objective: Objective) -> str:
+    """Why a family that was not chosen is refused; empty for the best. loss: by which it was chosen."""
     if name == best:
         return ""
-    figures = f"holdout MAE {scores[name]['mae']:.5f} against {scores[best]['mae']:.5f}"
-    return f"The yardstick, no contender: {figures} of {best}." if name == BASELINE else f"Lost to {best}: {figures}."
+    if name == BASELINE:
+        figures = f"holdout MAE {scores[name]['mae']:.5f} against {scores[best]['mae']:.5f}"
+        return f"The yardstick, no contender: {figures} of {best}."
+    figures = f"{LOSS_NAMES[objective]} {loss[name]:.5f} against {loss[best]:.5f}"
+    return f"Lost to {best}: {figures} on the forms that choose."
 
 
 def summary(best: str, scores: Scores, fit_forms: int, holdout_forms: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from jobs.edge.ledger import SUCCEEDED
 
 if TYPE_CHECKING:
     from jobs.edge.summary import Summary
-    from jobs.model.evaluation import Evaluation
+    from jobs.model.evaluation import Coverage, Evaluation
     from jobs.report.facts import Facts, Judged
 
 GOOD, LOOK, BAD = "good", "look", "bad"
@@ -17,6 +18,7 @@ GOOD, LOOK, BAD = "good", "look", "bad"
 MANY_REJECTED = 0.01
 COVERAGE_OFF, BUCKET_OFF = 0.01, 0.03
 OLD_DAYS = 14
+_EVERYTHING = 0.999  # the width of an interval from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def _concerns(facts: Facts) -> list[str]:
         several = "1 fact" if len(facts.drift.moved) == 1 else f"{len(facts.drift.moved)} facts"
         said.append(f"{several} of the input moved since {facts.drift.since}.")
     if facts.live is not None:
-        age = (facts.made_at - facts.live.model.created_at).days
+        ended = max((entry.finished_at for entry in facts.entries), default=facts.made_at)
+        age = (ended - facts.live.model.created_at).days
         if age > OLD_DAYS:
             said.append(f"The live model is {age} days old.")
         if facts.live.evaluation is not None:
@@ -113,18 +116,30 @@ def _concerns(facts: Facts) -> list[str]:
 
 def _of_evaluation(evaluation: Evaluation) -> list[str]:
     said, coverage, parity = [], evaluation.coverage, evaluation.parity
-    if coverage is not None and abs(coverage.overall - coverage.nominal) > COVERAGE_OFF:
-        said.append(f"Intervals hold {coverage.overall:.1%} of the rates, where {coverage.nominal:.0%} are promised.")
-    off = (
-        [each for each in coverage.by_views if abs(each.coverage - coverage.nominal) > BUCKET_OFF] if coverage else []
-    )
-    if off:
-        said.append(
-            f"Intervals are off by over 3 points for forms with {', '.join(each.label for each in off)} views."
-        )
+    # Where there were too few forms to measure by, intervals hold everything, and are meant to.
+    if coverage is not None and any(each.width < _EVERYTHING for each in coverage.by_views):
+        said += _of_coverage(coverage)
     if parity is not None and parity.largest > parity.tolerance:
         said.append(f"The portable model differs from its library by {parity.largest:.1g}.")
     return said
+
+
+def _of_coverage(coverage: Coverage) -> list[str]:
+    said, forms = [], sum(each.forms for each in coverage.by_views)
+    if _is_off(coverage.overall, coverage.nominal, forms, COVERAGE_OFF):
+        said.append(f"Intervals hold {coverage.overall:.1%} of the rates, where {coverage.nominal:.0%} are promised.")
+    buckets = [
+        each.label for each in coverage.by_views if _is_off(each.coverage, coverage.nominal, each.forms, BUCKET_OFF)
+    ]
+    if buckets:
+        said.append(f"Intervals are off by over 3 points for forms with {', '.join(buckets)} views.")
+    return said
+
+
+def _is_off(found: float, nominal: float, forms: int, worth_a_word: float) -> bool:
+    """By more than chance: three deviations of a share of so many forms, and of the half as many that set widths."""
+    chance = 3 * math.sqrt(nominal * (1 - nominal) * 3 / max(forms, 1))
+    return abs(found - nominal) > max(worth_a_word, chance)
 
 
 def _counted(what: str, before: int | None, now: int | None) -> Change | None:

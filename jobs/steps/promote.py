@@ -90,7 +90,7 @@ def _decide(context: StepContext, challenger: ModelVersion, champion: ModelVersi
         losses(paper.objective, actual, holdout[rival].to_numpy(), views),
         names=(
             challenger.version,
-            f"the champion {version}" if champion else "the baseline, a median for every form",
+            f"the champion {version}" if champion else "the baseline, one rate for every form",
         ),
         stale=champion is not None and context.started_at - champion.created_at > stale,
         seed=context.settings.seed,

@@ -57,7 +57,7 @@ def train(context: StepContext) -> StepResult:
 
     published = publish_model(context.models, best.staged, artifact, papers[contest.best])
     forget_contenders(contenders)
-    context.models.save([_row(paper, contest.best, scores, published) for paper in papers.values()])
+    context.models.save([_row(paper, contest, scores, published) for paper in papers.values()])
     return StepResult(
         message=training.summary(contest.best, scores, split.fit_forms, contest.holdout.num_rows),
         counts={"train_forms": found.train, "fit_forms": split.fit_forms, "holdout_forms": found.holdout},
@@ -125,9 +125,9 @@ def _manifest(
     )
 
 
-def _row(paper: Manifest, best: str, scores: training.Scores, published: tuple[str, str]) -> ModelVersion:
+def _row(paper: Manifest, contest: Contest, scores: training.Scores, published: tuple[str, str]) -> ModelVersion:
     """The row of model_versions: a candidate with its artifact, or one that lost and has none."""
-    lost = training.reason_lost(paper.family, best, scores)
+    lost = training.reason_lost(paper.family, contest.best, scores, contest.loss, paper.objective)
     uri, sha256 = ("", "") if lost else published
     sampling = {"seed": paper.seed, "fit_fraction": paper.split.fit_fraction, "fit_forms": paper.split.fit_forms}
     return ModelVersion(

@@ -21,9 +21,11 @@ def test_fit_share_never_falls_under_the_rows_that_are_fitted_whole():
 
 def test_reason_lost_compares_with_the_best():
     scores = {"baseline": {"mae": 0.1}, "linear": {"mae": 0.3}, "gbt": {"mae": 0.2}}
-    assert reason_lost("linear", "gbt", scores) == "Lost to gbt: holdout MAE 0.30000 against 0.20000."
-    assert reason_lost("baseline", "gbt", scores).startswith("The yardstick, no contender")
-    assert reason_lost("gbt", "gbt", scores) == ""
+    loss = {"linear": 0.6, "gbt": 0.5}
+    lost = "Lost to gbt: binomial deviance 0.60000 against 0.50000 on the forms that choose."
+    assert reason_lost("linear", "gbt", scores, loss, "deviance") == lost
+    assert reason_lost("baseline", "gbt", scores, loss, "mae").startswith("The yardstick, no contender")
+    assert reason_lost("gbt", "gbt", scores, loss, "mae") == ""
 
 
 def a_manifest(**changes):

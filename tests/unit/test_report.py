@@ -144,7 +144,7 @@ def test_verdict_looks_at_intervals_and_parity():
     off = msgspec.structs.replace(
         evaluation(),
         coverage=Coverage(
-            0.9, 0.88, [BucketCoverage("1-9", 1_000, 0.92, 0.4), BucketCoverage("10+", 2_000, 0.85, 0.4)]
+            0.9, 0.88, [BucketCoverage("1-9", 10_000, 0.92, 0.4), BucketCoverage("10+", 20_000, 0.85, 0.4)]
         ),
         parity=Parity(rows=10, largest=1e-3, tolerance=1e-9),
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +23,8 @@ from speed.stores.records import Manifest
 CURRENT, PIN = "CURRENT", "PIN"
 """CURRENT names the live generation, and PIN, where it is there, the one to answer from in its place."""
 MANIFEST, PAPERS, EXPLANATION = "manifest.json", "model.json", "explain.npz"
+
+log = logging.getLogger("formcast")
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,8 @@ class Generations:
         return read_manifest(self.serving / name)
 
     def all(self) -> list[Manifest]:
-        """Every whole generation that is kept, newest first."""
-        found = [read_manifest(path.parent) for path in self.serving.glob(f"[!.]*/{MANIFEST}")]
-        return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
+        """Every whole generation that is kept, newest first; one whose manifest cannot be read is none."""
+        return readable(self.manifest, (path.parent.name for path in self.serving.glob(f"[!.]*/{MANIFEST}")))
 
     def folder(self, name: str) -> Path:
         """Where a generation's files are on this machine."""
@@ -112,6 +115,17 @@ class Generations:
             store.close()
             raise StoreError(f"Generation {name} holds {len(store):,} scores, and not {manifest.count:,}.")
         return Generation(folder, manifest, store, load_scorer(folder))
+
+
+def readable(manifest: Callable[[str], Manifest], names: Iterable[str]) -> list[Manifest]:
+    """The manifests of these generations, newest first, without those that raise StoreError: others must go on."""
+    found = []
+    for name in names:
+        try:
+            found.append(manifest(name))
+        except StoreError as error:
+            log.warning("A generation is passed over: %s", error)
+    return sorted(found, key=lambda one: one.created_at, reverse=True)
 
 
 def read_manifest(folder: Path) -> Manifest:

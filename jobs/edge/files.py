@@ -112,6 +112,7 @@ class LakeFiles:
         """
         with plain_errors(self.uri(name)):
             if self.is_local:
+                _flush(built)
                 shutil.rmtree(self._path(name), ignore_errors=True)
                 built.rename(self._path(name))
                 return
@@ -158,6 +159,16 @@ class LakeFiles:
     def _copy(self, name: str) -> Path:
         """Where a folder of S3 is on this machine, once it was asked for."""
         return scratch() / uuid.uuid5(uuid.NAMESPACE_URL, self.uri(name)).hex
+
+
+def _flush(folder: Path) -> None:
+    """To the disk with all in a folder: after a power cut, its name must not stand for files that are empty."""
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @cache

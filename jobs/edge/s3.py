@@ -24,7 +24,8 @@ class S3Publisher:
         self._url, self._bucket, self._prefix = url.rstrip("/"), parts.netloc, parts.path.strip("/")
         try:
             self._client = aws_client("s3", patient=True)
-            self._seen = self._etag_of_current()
+            there = self._current()
+            self._seen = there[1] if there else None
         except SpeedError as error:
             raise FormcastError(str(error)) from error
 
@@ -54,6 +55,8 @@ class S3Publisher:
             answer = self._client.put_object(Bucket=self._bucket, Key=self._key(CURRENT), Body=content, **condition)
         except ClientError as error:
             if error.response["Error"]["Code"] in _MOVED:
+                if (there := self._current()) and there[0] == content:
+                    return there[1]  # ours: its answer was lost, and the client has tried again
                 raise FormcastError(
                     f"Another publish has moved {self._url}/{CURRENT} in the meantime: look which run it was, "
                     "and publish again if this one is to be live."
@@ -61,10 +64,12 @@ class S3Publisher:
             raise
         return str(answer["ETag"])
 
-    def _etag_of_current(self) -> str | None:
+    def _current(self) -> tuple[bytes, str] | None:
+        """The content of CURRENT and its version, or None before the first publish."""
         with plain_errors(self._url):
             try:
-                return str(self._client.head_object(Bucket=self._bucket, Key=self._key(CURRENT))["ETag"])
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._key(CURRENT))
+                return answer["Body"].read(), str(answer["ETag"])
             except ClientError as error:
                 if error.response["Error"]["Code"] in _NOT_THERE:
                     return None

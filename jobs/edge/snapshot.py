@@ -122,6 +122,13 @@ class Serving:
         ):
             return realtime.prune(lambda entry: is_live(entry, store.get(entry.form_id), manifest.data_until))
 
+    def answering(self) -> Manifest | None:
+        """What readers answer from, a pinned one before the current, or None before the first publish."""
+        try:
+            return self.generations.live_manifest()
+        except StoreError:
+            return None
+
     def live(self) -> Manifest | None:
         """What is current, or None before the first publish."""
         try:

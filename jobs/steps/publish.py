@@ -16,7 +16,7 @@ def publish(context: StepContext) -> StepResult:
     published = Balance("Predictions", predictions.rows, "published scores", manifest.count)
     published.check()
 
-    before = context.serving.live()
+    before = context.serving.answering()
     items = context.dynamodb.publish(lambda: context.spark, manifest) if context.dynamodb else {}
     context.serving.swap(manifest.generation)
     outdated = _drop_outdated(context, before) if before else 0
@@ -32,7 +32,7 @@ def publish(context: StepContext) -> StepResult:
 
 
 def _drop_outdated(context: StepContext, before: Manifest) -> int:
-    """Delete streamed scores that the generation before this one knew better; how many.
+    """Delete streamed scores that the generation from which readers answered knew better; how many.
 
     What the new one knows better, every answer passes over from now on. It stays until the next publish, for a reader
     who has not seen the swap yet.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ class LmdbStore:
         self._folder = folder
         self._scores = _opened(folder / SCORES)
         self._features: lmdb.Environment | None = None
+        self._opening = threading.Lock()
 
     def get(self, form_id: str) -> Score | None:
         """The score of a form, or None for one that this generation does not know."""
@@ -38,8 +40,9 @@ class LmdbStore:
 
     def features(self, form_id: str) -> Features | None:
         """(47,) features that the form was scored with, or None for one that this generation does not know."""
-        if self._features is None:  # few ask: the file is opened for the first who does
-            self._features = _opened(self._folder / FEATURES)
+        with self._opening:  # few ask: the file is opened for the first who does, and LMDB opens a file but once
+            if self._features is None:
+                self._features = _opened(self._folder / FEATURES)
         with self._features.begin() as transaction:
             packed = transaction.get(form_id.encode())
         return unpack_features(packed) if packed is not None else None

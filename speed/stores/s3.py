@@ -15,7 +15,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from speed.errors import StoreError
-from speed.generations import MANIFEST, PIN, Generations, read_manifest, verify_files
+from speed.generations import MANIFEST, PIN, Generations, read_manifest, readable, verify_files
 from speed.stores.aws import aws_client, plain_errors
 from speed.stores.records import Manifest
 
@@ -55,15 +55,14 @@ class S3Generations(Generations):
             raise StoreError(f"{self.url}/{name} holds no readable manifest: {error}.") from error
 
     def all(self) -> list[Manifest]:
-        """Every whole generation that is kept, newest first."""
+        """Every whole generation that is kept, newest first; one whose manifest cannot be read is none."""
         with plain_errors(self.url):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._key(""), Delimiter="/"
             )
             folders = [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
         names = [folder.rstrip("/").rpartition("/")[2] for folder in folders]
-        found = [self.manifest(name) for name in names if self._get(f"{name}/{MANIFEST}") is not None]
-        return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
+        return readable(self.manifest, (name for name in names if self._get(f"{name}/{MANIFEST}") is not None))
 
     def folder(self, name: str) -> Path:
         """Where the generation is on this machine, pulled where it was not yet and verified."""

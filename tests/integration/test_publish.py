@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from generations import small_model
+from generations import publish_generation, small_model
 
 from jobs.commands.pin import pin, unpin
 from jobs.edge.artifacts import MANIFEST_FILE
@@ -28,7 +28,7 @@ from jobs.schemas import FORMS, PREDICTIONS
 from jobs.steps.publish import publish
 from jobs.steps.rollback import rollback
 from speed.contract import FEATURES
-from speed.generations import PAPERS, Generations
+from speed.generations import PAPERS, PIN, Generations
 from speed.stores.dynamodb_index import DynamoIndex
 from speed.stores.realtime import LmdbRealtime
 from speed.stores.records import Entry as RealtimeEntry
@@ -241,7 +241,14 @@ def test_the_next_publish_drops_what_the_dump_knew_and_nothing_later(new_context
     with closing(LmdbRealtime(context.serving.generations.serving)) as realtime:
         realtime.put(entry(form_id, at, views) for form_id, (at, views, _) in streamed.items())
 
-    published = night(new_context, "r2")
+    # Whoever is held at a generation answers from it, and needs what it did not know, whatever was published since.
+    long_ago = {"data_until": NOW - timedelta(days=1), "live": False}
+    publish_generation(context.serving.generations.serving, "before", {"x": ([0.0] * 47, 1, 0)}, **long_ago)
+    context.serving.generations.point(PIN, "before")
+    assert night(new_context, "r2").counts["streamed_dropped"] == 0
+    context.serving.generations.unpin()
+
+    published = night(new_context, "r3")
 
     with closing(LmdbRealtime(context.serving.generations.serving)) as realtime:
         left = set(realtime.get_many(list(streamed)))

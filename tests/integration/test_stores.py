@@ -138,6 +138,18 @@ def test_a_pin_holds_answers_to_a_generation_until_it_is_removed(place: Place) -
     assert source.live_name() == "g1"
 
 
+def test_one_bad_manifest_hides_no_other_generation(place: Place) -> None:
+    if isinstance(place, InDynamoDB):
+        return  # its manifests are items, written with the pointer or not at all
+    for name in ("g1", "g2"):
+        place.publish(name, ODD)
+    if isinstance(place, InS3):
+        boto3.client("s3").put_object(Bucket="lake", Key="some/prefix/serving/g2/manifest.json", Body=b"")
+    else:
+        (place.source.folder("g2") / "manifest.json").write_bytes(b"")
+    assert [manifest.generation for manifest in place.source.all()] == ["g1"]
+
+
 def test_a_generation_that_is_not_there_or_was_damaged_is_refused(place: Place) -> None:
     place.publish("g1", ODD)
     with pytest.raises(StoreError):
@@ -200,8 +212,15 @@ def test_s3_of_two_publishes_at_once_one_moves_the_pointer(s3: InS3) -> None:
     with pytest.raises(FormcastError, match="Another publish"):
         third.swap("g3")
     fourth.swap("g5")
-
     assert s3.source.live_name() == "g5"
+
+    # S3 has moved the pointer, but its answer was lost: the client tries again, and is told that it moved.
+    put = fourth._client.put_object
+    fourth._client.put_object = lambda **request: (put(**request), put(**request))[1]
+    fourth.swap("g6")
+    fourth._client.put_object = put
+    fourth.swap("g7")
+    assert s3.source.live_name() == "g7"
 
 
 def test_the_newest_data_wins_in_whatever_order_it_comes(realtime: RealtimeStore) -> None:

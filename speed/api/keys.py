@@ -40,7 +40,7 @@ class Keys:
     def __init__(self, path: Path) -> None:
         """Raises SpeedError where the file is there and cannot be read."""
         self.path = path
-        self._seen = _stamp(path)
+        self._seen = self._failed = _stamp(path)
         self._by_id = {key.id: key for key in read_keys(path)}
 
     def __len__(self) -> int:
@@ -57,12 +57,14 @@ class Keys:
         stamp = _stamp(self.path)
         if stamp == self._seen:
             return
-        self._seen = stamp
         try:
             self._by_id = {key.id: key for key in read_keys(self.path)}
-        except SpeedError as error:
-            log.warning("The keys stay as they were. %s", error)
+        except SpeedError as error:  # tried again: what mends it, a right for one, may leave no trace on the file
+            if stamp != self._failed:
+                log.warning("The keys stay as they were. %s", error)
+            self._failed = stamp
         else:
+            self._seen = self._failed = stamp
             log.info("%d API keys are valid.", len(self._by_id))
 
 

@@ -98,7 +98,9 @@ def test_keys_are_hashed_private_and_told_once(tmp_path: Path) -> None:
     assert [keys.verify(one) for one in wrong] == [None] * len(wrong)
 
 
-def test_keys_are_followed_when_they_change_and_kept_when_they_break(tmp_path: Path) -> None:
+def test_keys_are_followed_when_they_change_and_kept_when_they_break(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "keys.json"
     keys = Keys(path)
     assert not revoke_key(path, "nobody") and not path.exists()
@@ -117,6 +119,14 @@ def test_keys_are_followed_when_they_change_and_kept_when_they_break(tmp_path: P
     path.unlink()
     keys.look()
     assert keys.verify(second) is None
+
+    third = add_key(path, ["read"])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", lambda _: (_ for _ in ()).throw(PermissionError("not for you")))
+        keys.look()
+    assert keys.verify(third) is None
+    keys.look()  # a right that was given back changes nothing of the file
+    assert keys.verify(third)
 
 
 def test_keys_command_makes_lists_and_revokes(tmp_path: Path) -> None:

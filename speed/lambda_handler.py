@@ -79,7 +79,7 @@ class Function:
             first = next(at for at, record in enumerate(records) if record.item_id in failed)
             coming = {record.item_id for record in records[first:]}
             refused = [one for one in refused if one.record.item_id not in coming]
-        failed |= self._quarantine(refused)
+        failed |= self._quarantine(refused, ordered=ordered)
         counts = {"accepted": len(accepted), "refused": len(refused), "stored": stored, "failed": len(failed)}
         log.info("%s", json.dumps(counts))
         return {"batchItemFailures": [{"itemIdentifier": r.item_id} for r in records if r.item_id in failed]}
@@ -91,8 +91,11 @@ class Function:
             self._look_at = time.monotonic() + self._settings.watch_seconds
         return self._live.now()
 
-    def _quarantine(self, refused: Sequence[Refused]) -> set[str]:
-        """Send what is refused to its queue; the ids of records that it did not take, which are to come again."""
+    def _quarantine(self, refused: Sequence[Refused], *, ordered: bool) -> set[str]:
+        """Send what is refused to its queue; the ids of records that it did not take, which are to come again.
+
+        ordered: what stands behind a failure comes again with it, and is sent then.
+        """
         failed: set[str] = set()
         for start in range(0, len(refused), MESSAGES_A_CALL):
             part = refused[start : start + MESSAGES_A_CALL]
@@ -105,6 +108,8 @@ class Function:
             except SpeedError as error:
                 log.warning("%d refused events will come again: %s", len(part), error)
                 failed |= {one.record.item_id for one in part}
+            if ordered and failed:
+                break
         return failed
 
 

@@ -23,25 +23,22 @@ TRIES = 5
 
 @dataclass
 class Outcome:
-    """What became of a batch's events. oldest, newest: when they came in, in seconds of the epoch."""
+    """What became of a batch's events. oldest: when the first of them came in, in seconds of the epoch."""
 
     accepted: int = 0
     refused: int = 0
     stored: int = 0
     oldest: float | None = None
-    newest: float | None = None
     parts: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def of(cls, records: Sequence[dict[str, Any]]) -> Outcome:
         """The sum of what a batch's tasks say (`handle`)."""
-        times = [(record["oldest"], record["newest"]) for record in records if record["oldest"] is not None]
         return cls(
             accepted=sum(record["accepted"] for record in records),
             refused=sum(record["refused"] for record in records),
             stored=sum(record["stored"] for record in records),
-            oldest=min((oldest for oldest, _ in times), default=None),
-            newest=max((newest for _, newest in times), default=None),
+            oldest=min((record["oldest"] for record in records if record["oldest"] is not None), default=None),
             parts=[record["part"] for record in records if record["part"]],
         )
 

@@ -59,12 +59,14 @@ class Stream:
         self._wait(self._start(processingTime=every))
 
     def catch_up(self) -> None:
-        """Take all that is there now, and end. A source in parts is asked until its events are newer than that."""
+        """Take all that is there now, and end. A source in parts is asked until all its events are newer than that:
+        one shard may be at its end while another has a day to tell.
+        """
         began, more = time.time(), True
         while more and self._stop_at is None:
             self._last = None
             self._wait(self._start(availableNow=True))
-            more = self.in_parts and self._last is not None and (self._last.newest or 0) < began
+            more = self.in_parts and self._last is not None and (self._last.oldest or 0) < began
 
     def _start(self, **trigger: str | bool) -> StreamingQuery:
         checkpoint = f"{self.settings.lake}/{CHECKPOINTS}/{self.name}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from deltalake import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.errors import MissingError, UsageError
@@ -28,9 +28,9 @@ def folder(spark: SparkSession, path: str) -> DataFrame:
     reader = spark.readStream.option("lineSep", "\n").option("maxFileAge", _NEVER)
     lines = reader.option("maxFilesPerTrigger", FILES_A_BATCH).text(str(Path(path).absolute()))
     payload = F.col("value").cast("binary")
-    written = F.col("_metadata.file_modification_time")
+    received_at = _past(F.col("_metadata.file_modification_time"))
     return lines.select(
-        payload.alias("payload"), F.sha2(payload, 256).alias("event_id"), written.alias("received_at")
+        payload.alias("payload"), F.sha2(payload, 256).alias("event_id"), received_at.alias("received_at")
     )
 
 
@@ -63,10 +63,14 @@ def delta(spark: SparkSession, path: str) -> DataFrame:
         )
     digest = F.sha2(payload, 256)
     event_id = F.coalesce("event_id", digest) if "event_id" in names else digest
-    # A batch that comes again after a crash has the time that it had.
     arrived = F.col("_commit_timestamp") if feeds else F.current_timestamp()
-    received_at = F.coalesce("observed_at", arrived) if "observed_at" in names else arrived
+    received_at = _past(F.coalesce("observed_at", arrived) if "observed_at" in names else arrived)
     return rows.select(payload.alias("payload"), event_id.alias("event_id"), received_at.alias("received_at"))
+
+
+def _past(time: Column) -> Column:
+    """The time, but none after the batch, so that no clock that is ahead wins. A batch that comes again keeps it."""
+    return F.least(time, F.current_timestamp())
 
 
 def kinesis(spark: SparkSession, stream: str) -> DataFrame:

@@ -64,7 +64,6 @@ def handle(batches: Iterator[pa.RecordBatch], plan: StreamPlan) -> Iterator[pa.R
         "refused": refused.rows,
         "stored": stored,
         "oldest": min(arrived).timestamp() if arrived else None,
-        "newest": max(arrived).timestamp() if arrived else None,
         "part": refused.close(),
     }
     yield pa.RecordBatch.from_pylist([{"record": json.dumps(record)}], schema=RECORD)

@@ -14,6 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from generations import many_forms, publish_generation
 from streams import line
 
@@ -163,6 +164,26 @@ def test_a_broken_event_comes_again_where_the_quarantine_is_down(
     monkeypatch.delenv("FORMCAST_DEAD_LETTER_QUEUE")
     with pytest.raises(SpeedError, match="FORMCAST_DEAD_LETTER_QUEUE is not set"):
         handler(sqs("poison"))
+
+
+def test_a_shard_tells_its_quarantine_nothing_behind_what_comes_again(
+    quarantine: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three calls to the queue the second fails: from its first record on all comes again, and is told then."""
+    handler(kinesis(line("a", 3)))  # the function is made
+    sqs_client, calls = lambda_handler._function()._sqs, []
+    send = sqs_client.send_message_batch
+
+    def second_fails(**request: Any) -> Any:
+        calls.append(request)
+        if len(calls) == 2:
+            raise EndpointConnectionError(endpoint_url="sqs")
+        return send(**request)
+
+    monkeypatch.setattr(sqs_client, "send_message_batch", second_fails)
+    failed = again(handler(kinesis(*["poison"] * 25)))
+    assert failed == [str(at) for at in range(10, 20)]
+    assert len(quarantine()) == 10
 
 
 def test_the_generation_is_kept_between_calls_and_follows_the_pointer(quarantine: Told, lake: str) -> None:

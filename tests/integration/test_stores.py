@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,15 @@ def test_the_newest_data_wins_in_whatever_order_it_comes(realtime: RealtimeStore
     assert realtime.get("a") == newest
     assert realtime.get("unknown") is None
     assert realtime.get_many(["unknown", "a", *ODD, "a"]) == {"a": newest} | {one.form_id: one for one in odd}
+
+
+def test_streamed_scores_on_a_full_disk_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("speed.stores.realtime.MAP_BYTES", 1 << 16)
+    with closing(LmdbRealtime(tmp_path)) as store:
+        store.put([entry("kept", 1)])
+        with pytest.raises(StoreError, match=r"cannot be written: .*MAP_FULL"):
+            store.put(entry(f"f{at}", 1) for at in range(2_000))
+        assert store.get("f0") is None and store.get("kept") == entry("kept", 1)
 
 
 def test_many_entries_are_found_and_pruned(realtime: RealtimeStore) -> None:

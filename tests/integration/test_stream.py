@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING
@@ -152,6 +153,23 @@ def test_delta_tables_of_payloads_and_of_forms(spark: SparkSession, lake: str, i
         "d": (4, 0.21, "g1"),
     }
     assert [row[1] for row in rejected(lake) if row[4] == "stream-forms"] == [["feature_negative"]]
+
+
+def test_a_clock_that_is_ahead_does_not_win(spark: SparkSession, lake: str, inbox: Path, tmp_path: Path) -> None:
+    table, ahead = str(tmp_path / "table"), datetime(2099, 1, 1, tzinfo=UTC)
+    drop(inbox, "1", line("a", 3))
+    os.utime(inbox / "1", (ahead.timestamp(), ahead.timestamp()))  # as `mv` and `rsync` keep it
+    rows = {"payload": [line("b", 3), line("c", 3)], "observed_at": [ahead, None]}
+    write_deltalake(table, pa.table(rows))
+
+    began = datetime.now(UTC)
+    assert caught_up(spark, lake, "folder", inbox) == [(1, 0, 1)]
+    assert caught_up(spark, lake, "delta", table, "table") == [(2, 0, 2)]
+
+    with closing(LmdbRealtime(Path(lake) / "serving")) as realtime:
+        times = [entry.observed_at for entry in realtime.get_many("abc").values()]
+    assert len(times) == 3
+    assert began - timedelta(seconds=1) < min(times) <= max(times) < datetime.now(UTC)
 
 
 def test_sources_say_what_is_missing(spark: SparkSession, tmp_path: Path) -> None:

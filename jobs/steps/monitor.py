@@ -23,15 +23,13 @@ def monitor(context: StepContext) -> StepResult:
     changes = moved(facts, context.tables.metrics(earlier[-1].run_id)) if earlier else []
 
     return StepResult(
-        message=_told(changes, earlier[-1].run_id) if earlier else "No run before this one to compare with.",
+        message=_warning(changes, earlier[-1].run_id) if changes else "",
         counts={"rows": forms.rows, "moved": len(changes)},
         read=[forms],
         metrics=facts,
     )
 
 
-def _told(changes: list[str], before: str) -> str:
-    if not changes:
-        return f"Nothing moved since {before}."
+def _warning(changes: list[str], before: str) -> str:
     more = f"; and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
     return f"Moved since {before}: {'; '.join(changes[:_SHOWN])}{more}"

@@ -146,7 +146,7 @@ def test_nights_on_aws_leave_what_they_leave_on_a_folder(
 
     # It lets go of the lake by itself; the same run then goes on, and one that changes nothing writes no item.
     s3.delete_object(Bucket="lake", Key="below/this/_lease")
-    on_aws("r3", "publish")
+    on_aws("r3", "publish", "report")  # its last step, which lets go of the lake
     written = items(dynamodb_table)
     on_aws("r4", "prepare", "score", "publish", input=EVERY)
     assert items(dynamodb_table) == written

@@ -16,9 +16,9 @@ from jobs.edge.files import LakeFiles
 from jobs.edge.ingest import OUTCOME_DDL, Ingested, task_records
 from jobs.edge.ingest_tasks import STAGED, IngestPlan, reject_stale
 from jobs.edge.inputs import damaged
-from jobs.edge.parts import add_action, delete_part
+from jobs.edge.parts import add_action, delete_parts
 from jobs.edge.tables import TableVersion
-from jobs.errors import ContractError
+from jobs.errors import ContractError, FormcastError
 from jobs.schemas import FORMS
 from jobs.transforms.contract import check_contract, top_reasons
 from jobs.transforms.layout import Layout
@@ -73,11 +73,9 @@ def check_ingested(context: StepContext, plan: IngestPlan, ingested: Ingested) -
     try:
         check_contract(ingested.counts, ingested.reasons, ingested.examples, plan.layouts, limit)
         balance_of(ingested).check()
-    except Exception:
-        for record in ingested.forms:
-            delete_part(plan.forms_folder, record)
-        for record in ingested.rejected:
-            delete_part(plan.rejected_folder, record)
+    except FormcastError:
+        delete_parts(plan.forms_folder, ingested.forms)
+        delete_parts(plan.rejected_folder, ingested.rejected)
         raise
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,11 @@ class PartWriter:
         return {"path": self.path, "size": size, "rows": self.rows, "stats": json.dumps(stats)}
 
 
-def delete_part(folder: str, record: dict[str, Any]) -> None:
-    """Delete a file that a PartWriter wrote below `folder` and that no commit will name."""
+def delete_parts(folder: str, records: Iterable[dict[str, Any]]) -> None:
+    """Delete files that PartWriters wrote below `folder` and that no commit will name."""
     system, root = filesystem_of(folder)
-    system.delete_file(f"{root}/{record['path']}")
+    for record in records:
+        system.delete_file(f"{root}/{record['path']}")
 
 
 def add_action(record: dict[str, Any], partition: dict[str, str | None] | None = None) -> AddAction:

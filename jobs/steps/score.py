@@ -5,9 +5,10 @@ from __future__ import annotations
 from jobs.edge.artifacts import read_portable
 from jobs.edge.context import Balance, StepContext, StepResult
 from jobs.edge.files import LakeFiles
-from jobs.edge.parts import add_action, delete_part
+from jobs.edge.parts import add_action, delete_parts
 from jobs.edge.pieces import pieces_of
 from jobs.edge.scoring import ScorePlan, score_pieces
+from jobs.errors import FormcastError
 
 
 def score(context: StepContext) -> StepResult:
@@ -32,9 +33,8 @@ def score(context: StepContext) -> StepResult:
     whole = Balance("Forms", forms.rows, "predictions", sum(part["rows"] for part in written))
     try:
         whole.check()
-    except Exception:
-        for part in written:
-            delete_part(plan.predictions_folder, part)
+    except FormcastError:
+        delete_parts(plan.predictions_folder, written)
         raise
     context.tables.commit("predictions", map(add_action, written), run_id=context.run_id)
     return StepResult(

@@ -12,7 +12,7 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import Transaction
 from pyspark.sql import DataFrame
 
-from jobs.edge.parts import add_action, delete_part
+from jobs.edge.parts import add_action, delete_parts
 from jobs.edge.tables import Tables
 from jobs.schemas import PARTITIONS, REJECTED_FORMS
 from jobs.stream.tasks import RECORD_DDL, StreamPlan, handle
@@ -60,8 +60,7 @@ def quarantine(tables: Tables, outcome: Outcome, partition: str, stream_id: str,
         table = tables.delta(REJECTED)
         done = table.transaction_version(stream_id)
         if done is not None and done >= batch_id:
-            for part in outcome.parts:  # a batch that was killed after this commit comes again
-                delete_part(tables.path(REJECTED), part)
+            delete_parts(tables.path(REJECTED), outcome.parts)  # it was killed after this commit, and comes again
             return
         try:
             table.create_write_transaction(

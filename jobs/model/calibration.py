@@ -12,6 +12,7 @@ from jobs.model.losses import Array, Objective, losses
 
 MAX_BINS = 40
 MIN_FORMS = 100  # in a bin: its median is then known to about 1.25 standard deviations / 10
+LEAST_FOR_A_MEAN = 30
 LEAST_FORMS = 500
 # With fewer, one map in ten made fresh forms worse by 0.5 to 3 %, though its gain was over one standard error: there,
 # a map must gain three.
@@ -44,8 +45,12 @@ def fit_calibration(raw: Array, actual: Array, views: Array, objective: Objectiv
     raw: (n,) predictions before any clipping; actual: (n,) completion rates; views: (n,), > 0. n may be 0.
     In quantile bins of the raw prediction, what is best for the objective: the median for `mae`, the mean for `mse`,
     the mean weighted by views for `deviance`; then isotonic regression of these, weighted by their bins.
-    Every fifth form in turn is judged by the map of the others: see `_is_shown`.
+    Every fifth form in turn is judged by the map of the others: see `_is_shown`. One prediction for all, as the
+    baseline's median is, becomes the mean where means are asked for: that much is known from few forms.
     """
+    if objective != "mae" and len(raw) >= LEAST_FOR_A_MEAN and raw.min() == raw.max():
+        mean = np.average(actual, weights=views if objective == "deviance" else None)
+        return Calibration(raw[:1], np.array([mean]))
     if len(raw) < LEAST_FORMS:
         return IDENTITY
     fold = np.arange(len(raw)) % FOLDS

@@ -76,12 +76,13 @@ def changes(facts: Facts) -> list[Change]:
         rows.append(
             Change("Live model", theirs.model.version, mine.model.version, "the same" if same else "replaced")
         )
-        rows.append(
-            _measured("MAE on held-out forms", theirs.model.metrics.get("mae"), mine.model.metrics.get("mae"))
-        )
-        rows.append(_measured("R2 on held-out forms", theirs.model.metrics.get("r2"), mine.model.metrics.get("r2")))
-        rows.append(_measured("Share of intervals that hold", _coverage(theirs), _coverage(mine), "{:.1%}"))
-        rows.append(_measured("Explained of the explainable (MAE)", _explained(theirs), _explained(mine), "{:.1%}"))
+        if not same:  # how good a model is was measured once: when it was trained
+            rows += [
+                _measured("MAE on held-out forms", theirs.model.metrics.get("mae"), mine.model.metrics.get("mae")),
+                _measured("R2 on held-out forms", theirs.model.metrics.get("r2"), mine.model.metrics.get("r2")),
+                _measured("Share of intervals that hold", _coverage(theirs), _coverage(mine), "{:.1%}"),
+                _measured("Explained of the explainable (MAE)", _explained(theirs), _explained(mine), "{:.1%}"),
+            ]
     rows.append(_measured("Seconds", before.seconds, now.seconds, "{:.0f}"))
     return [row for row in rows if row is not None]
 

@@ -92,5 +92,9 @@ def test_fit_calibration_of_a_constant_and_of_few_forms():
     raw, actual, views = forms(3_000, 7)
     constant = fit_calibration(np.full(3_000, 0.9), actual, views, "mae")
     assert constant.apply(np.array([0.9])) == pytest.approx(np.median(actual))
+    some = np.full(60, 0.9), actual[:60], views[:60]
+    means = {"mae": 0.9, "mse": actual[:60].mean(), "deviance": (actual * views)[:60].sum() / views[:60].sum()}
+    for objective, mean in means.items():  # of few forms a median stays, and a mean takes its place
+        assert fit_calibration(*some, objective).apply(np.array([0.9])) == pytest.approx(mean)
     assert len(fit_calibration(raw[:499] / 2, actual[:499], views[:499], "mae").x) == 0
     assert len(fit_calibration(raw[:0], actual[:0], views[:0], "mae").x) == 0

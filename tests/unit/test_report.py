@@ -164,4 +164,7 @@ def test_changes_since_the_last_run():
     assert told["MAE on held-out forms"] == ("0.11000", "0.10000", "-0.01000")
     assert told["Forms"] == ("3,090", "3,090", "the same")
     assert told["Seconds"] == ("50", "60", "+10")
+    theirs = model("night-1", 0.11)
+    stays = changes(replace(facts(before=run("night-1", seconds=50.0), live_before=theirs), live=theirs))
+    assert [change.what for change in stays if change.what.startswith(("Live", "MAE"))] == ["Live model"]
     assert changes(facts()) == []

@@ -52,7 +52,10 @@ def stream(  # noqa: PLR0917  (options, which typer passes by name)
         raise UsageError(f"A stream from {source} needs {wanted}.")
     trigger = _interval(every)
     name = clean_run_id(name) or _name_of(source, place)
-    with closing(_live(serve)) as live:
+    # Spark's workers share it, and are ended before they could clean up.
+    cache = tempfile.TemporaryDirectory(prefix="formcast-stream-")
+    serve = serve.model_copy(update={"cache": serve.cache or cache.name})
+    with cache, closing(_live(serve)) as live:
         busy = f"Stream {name} runs already: two would take the same events. End it, or give this one a --name."
         with only_holder(_folder_of_locks(settings.lake, CHECKPOINTS) / f".{name}.lock", busy):
             events = SOURCES[source](start_spark(settings, f"formcast stream {name}"), place)

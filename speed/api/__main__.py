@@ -7,6 +7,7 @@ import socket
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from uvicorn import Config
 from uvicorn.config import LOGGING_CONFIG
@@ -29,8 +30,16 @@ _LOGGER = {"handlers": ["default"], "level": "INFO", "propagate": False}
 
 def main() -> int:
     """Serve until a signal ends it; answers the exit code."""
+    # Here and not in a worker, which a signal ends before it could clean up.
+    with tempfile.TemporaryDirectory(prefix="formcast-api-") as own:
+        return _serve(Path(own))
+
+
+def _serve(own: Path) -> int:
+    """own: a folder of this server's, for what its workers share."""
     try:
         settings = read_settings(ServeSettings)
+        settings = settings.model_copy(update={"cache": settings.cache or str(own / "cache")})
         _check(settings)
     except SpeedError as error:
         print(f"formcast: {error}", file=sys.stderr)
@@ -41,8 +50,10 @@ def main() -> int:
         where = f"Port {settings.port} of {settings.host}"
         print(f"formcast: {where} cannot be listened on ({error.strerror}): choose another.", file=sys.stderr)
         return MISSING
-    with tempfile.TemporaryDirectory(prefix="formcast-metrics-") as shared, bound:
-        os.environ |= {SHARED_DIR: shared, STARTED: str(time.time())}
+    metrics = own / "metrics"
+    metrics.mkdir()
+    os.environ |= {SHARED_DIR: str(metrics), STARTED: str(time.time()), "FORMCAST_CACHE": settings.cache}
+    with bound:
         Multiprocess(_config(settings), sockets=OwnListener(bound)).run()
     return 0
 

@@ -1,19 +1,7 @@
 # Made here, kept in Secrets Manager, and in no state and no plan.
-ephemeral "aws_secretsmanager_random_password" "fernet" {
-  count               = local.fargate
-  password_length     = 32
-  exclude_punctuation = true
-}
-
-ephemeral "aws_secretsmanager_random_password" "jwt" {
-  count               = local.fargate
-  password_length     = 64
-  exclude_punctuation = true
-}
-
-ephemeral "aws_secretsmanager_random_password" "user" {
-  count               = local.fargate
-  password_length     = 40
+ephemeral "aws_secretsmanager_random_password" "airflow" {
+  for_each            = { for name, length in { fernet = 32, jwt = 64, user = 40 } : name => length if local.fargate == 1 }
+  password_length     = each.value
   exclude_punctuation = true
 }
 
@@ -30,9 +18,9 @@ resource "aws_secretsmanager_secret_version" "airflow" {
   secret_id                = aws_secretsmanager_secret.airflow[0].id
   secret_string_wo_version = 1
   secret_string_wo = jsonencode({
-    fernet_key = base64encode(ephemeral.aws_secretsmanager_random_password.fernet[0].random_password)
-    jwt_secret = ephemeral.aws_secretsmanager_random_password.jwt[0].random_password
-    password   = ephemeral.aws_secretsmanager_random_password.user[0].random_password
-    passwords  = jsonencode({ (local.user) = ephemeral.aws_secretsmanager_random_password.user[0].random_password })
+    fernet_key = base64encode(ephemeral.aws_secretsmanager_random_password.airflow["fernet"].random_password)
+    jwt_secret = ephemeral.aws_secretsmanager_random_password.airflow["jwt"].random_password
+    password   = ephemeral.aws_secretsmanager_random_password.airflow["user"].random_password
+    passwords  = jsonencode({ (local.user) = ephemeral.aws_secretsmanager_random_password.airflow["user"].random_password })
   })
 }

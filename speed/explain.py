@@ -90,7 +90,7 @@ def save_linear(
 ) -> bytes:
     """The file of a linear model: link^-1(intercept + coefficients . transformed features).
 
-    coefficients, means: (k,), means of the transformed columns over the training rows (or a sample of them);
+    coefficients, means: (k,), means of the transformed columns over a sample of held-out rows;
     k is 47, and 94 for log1p_flags. Raises ExplainError where they are not.
     """
     arrays = {"coefficients": np.asarray(coefficients, float), "means": np.asarray(means, float)}

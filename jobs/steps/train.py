@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from jobs.edge.artifacts import CHALLENGER_COLUMN, CHAMPION_COLUMN, Artifact, Rival, load_rival, publish_model
 from jobs.edge.contenders import Contender, forget_contenders, save_contenders
 from jobs.edge.context import StepContext, StepResult
@@ -82,7 +84,9 @@ def _parity_rows(forms: DataFrame, found: training.Survey, best: Contender) -> p
     share = 1.1 * training.PARITY_ROWS / found.holdout  # a little more, as a share of hashes is not exact
     rows = sampled(forms.where("side = 'holdout'"), share).select("form_id", "views", "completion_rate", *FEATURES)
     predicted = best.fitted.native.transform(with_features(rows)).select(*rows.columns, "prediction")
-    return predicted.toArrow().sort_by("form_id").slice(0, training.PARITY_ROWS)
+    table = predicted.toArrow().sort_by("form_id")
+    # Spread over all: ids rise with time, and the newest forms must be among them.
+    return table.take(np.linspace(0, len(table) - 1, min(len(table), training.PARITY_ROWS)).astype(int))
 
 
 def _artifact(context: StepContext, contest: Contest, best: Contender, sample: pa.Table, paper: Manifest) -> Artifact:

@@ -65,6 +65,8 @@ def print_summary(settings: Settings, run_id: str, path: Path | None = None) -> 
     _print(_input_lines(summary))
     if summary.candidates:
         _print(_candidate_table(summary))
+    if summary.candidates_note:
+        _print(f"             {summary.candidates_note}")
     if summary.champion:
         _print(f"Champion     {summary.champion}\n             {escape(summary.champion_reason)}".rstrip())
     if summary.warning:

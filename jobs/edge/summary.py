@@ -51,7 +51,10 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as a person asks about it. Counts are lines of the input; reasons say why lines were refused."""
+    """A run as a person asks about it. Counts are lines of the input; reasons say why lines were refused.
+
+    candidates: the least error first; candidates_note says why that one was not chosen, where it was not.
+    """
 
     run_id: str
     status: str
@@ -59,6 +62,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     reasons: dict[str, int]
     candidates: list[CandidateLine]
+    candidates_note: str = ""
     champion: str | None
     champion_reason: str
     warning: str
@@ -79,7 +83,7 @@ def summarize(tables: Tables, run_id: str) -> Summary:
     champion = models.find_champion()
     live, files = Serving(tables).live(), LakeFiles(tables.lake)
     counts = {name: value for entry in last.values() for name, value in entry.counts.items()}
-    watched = tables.metrics(run_id)
+    watched, trained = tables.metrics(run_id), models.of_run(run_id)
     return Summary(
         run_id=run_id,
         status=run_status(list(last.values())),
@@ -88,7 +92,8 @@ def summarize(tables: Tables, run_id: str) -> Summary:
             name: counts[name] for name in ("read", "accepted", "rejected", "duplicates", "forms") if name in counts
         },
         reasons=_reasons(watched),
-        candidates=_candidates(models.of_run(run_id)),
+        candidates=_candidates(trained),
+        candidates_note=_note(trained),
         champion=champion.version if champion else None,
         champion_reason=_message(last, "promote") or (champion.reason if champion else ""),
         warning=_message(last, "monitor"),
@@ -138,6 +143,15 @@ def _reasons(watched: dict[tuple[str, str], float]) -> dict[str, int]:
     found = {code: int(value) for (name, code), value in watched.items() if name == "rejected"}
     found.pop("superseded_duplicate", None)  # counted as duplicates
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _note(trained: list[ModelVersion]) -> str:
+    """trained: of one run. The one that was chosen has files."""
+    chosen = [model for model in trained if model.artifact_uri]
+    best = min(trained, key=lambda model: model.metrics["mae"], default=None)
+    if not chosen or best in chosen:
+        return ""
+    return f"{chosen[0].family} was chosen, on other forms: these are new to all families, and only judge."
 
 
 def _candidates(models: list[ModelVersion]) -> list[CandidateLine]:

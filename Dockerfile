@@ -22,6 +22,7 @@ COPY --from=build /opt/formcast /opt/formcast
 ENV PATH=/opt/formcast/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     FORMCAST_LAKE=/lake \
     FORMCAST_HOST=0.0.0.0 \
     FORMCAST_PORT=8000

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from jobs.edge.context import StepContext
 from jobs.edge.session import start_spark
@@ -16,6 +17,10 @@ from jobs.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# The same examples in every run, however slow the machine is: a test depends on neither luck nor time.
+settings.register_profile("formcast", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("formcast")
 
 
 @pytest.fixture(scope="session")

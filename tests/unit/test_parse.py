@@ -72,7 +72,7 @@ def naive(line: bytes, layout: Layout) -> tuple[str, int, int, list[float]] | No
 
 
 @pytest.mark.parametrize("layout", [PACKED, WIDE], ids=["packed", "wide"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_parse_lines_agrees_with_a_naive_loop(layout: Layout, data: st.DataObject) -> None:
     batch = data.draw(st.lists(st.one_of(lines(layout), lines(layout), junk), min_size=1, max_size=12))

@@ -68,7 +68,7 @@ def answer(serving: Path, form_id: str) -> tuple[str, int] | None:
         return (found.origin, found.score.views) if found else None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(nights())
 def test_the_newest_data_answers_whatever_the_order(serving: Path, night: tuple[list[Told], list[Told]]) -> None:
     for file in serving.glob(f"{FILE}*"):

@@ -23,6 +23,7 @@ resource "aws_lambda_function" "this" {
     variables = merge(var.environment, {
       FORMCAST_CACHE             = "/tmp/cache"
       FORMCAST_DEAD_LETTER_QUEUE = aws_sqs_queue.quarantine.url
+      ORT_DISABLE_TELEMETRY      = "1"
     })
   }
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from jobs.edge.context import StepContext, StepResult
+from jobs.edge.context import StepContext, StepResult, rows_of
 from jobs.edge.files import LakeFiles
 from jobs.edge.ledger import FAILED, SUCCEEDED, Entry
 from jobs.edge.lock import STEP_LOCK, only_writer
@@ -76,9 +76,10 @@ def _attempt(step: Step, context: StepContext) -> Entry:
         entry,
         finished_at=datetime.now(UTC),
         message=result.message,
-        counts=result.counts,
+        counts=result.counts | {rows_of(table.table): table.rows for table in result.wrote},
         versions_read={table.table: table.version for table in result.read},
         versions_written={table.table: table.version for table in result.wrote},
+        details=result.details,
     )
     context.ledger.append(entry)
     _tell(context, SUCCEEDED, result.message)

@@ -73,6 +73,8 @@ RUN_LEDGER = pa.schema(
         pa.field("code_version", pa.string(), nullable=False),
         pa.field("engine", pa.string(), nullable=False),
         pa.field("message", pa.string(), nullable=False),
+        # Since 0.2: a table of before gets the column with its first new row.
+        pa.field("details", pa.string()),
     ]
 )
 

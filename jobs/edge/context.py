@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from jobs.edge.ledger import Ledger
+from jobs.edge.ledger import SUCCEEDED, Ledger
 from jobs.edge.models import Models
 from jobs.edge.session import start_spark
 from jobs.edge.snapshot import Serving
@@ -38,6 +38,21 @@ class StepContext:
     def ledger(self) -> Ledger:
         return Ledger(self.tables)
 
+    def own(self, table: str) -> TableVersion:
+        """A table as this run has it: as it wrote it last, else as its first step found it, else as it is now.
+
+        Raises FormcastError if that version no longer holds the rows that the run left in it.
+        """
+        done = [entry for entry in self.ledger.entries(self.run_id) if entry.status == SUCCEEDED]
+        wrote = [entry for entry in done if table in entry.versions_written]
+        read = [entry for entry in done if table in entry.versions_read]
+        if not wrote:
+            return self.tables.version(table, read[0].versions_read[table] if read else None)
+        version = self.tables.version(table, wrote[-1].versions_written[table])
+        left = wrote[-1].counts.get(rows_of(table), version.rows)
+        Balance(f"Rows of {table} that step {wrote[-1].step} left", left, "rows there now", version.rows).check()
+        return version
+
     @cached_property
     def models(self) -> Models:
         return Models(self.tables)
@@ -61,6 +76,11 @@ class StepContext:
     @cached_property
     def spark(self) -> SparkSession:
         return start_spark(self.settings, f"formcast {self.step} {self.run_id}")
+
+
+def rows_of(table: str) -> str:
+    """The name of the count, in the ledger, of a table's rows after a step wrote it."""
+    return f"{table}_rows"
 
 
 @dataclass(frozen=True)
@@ -92,3 +112,4 @@ class StepResult:
     balances: list[Balance] = field(default_factory=list)
     metrics: dict[tuple[str, str], float] = field(default_factory=dict)
     """(name, slice) -> value; the slice is "" for the whole."""
+    details: dict[str, str] = field(default_factory=dict)

@@ -14,7 +14,10 @@ SUCCEEDED, FAILED = "succeeded", "failed"
 
 @dataclass(frozen=True)
 class Entry:
-    """What a step did: counts of rows, versions of tables (by name) read and written, and a sentence."""
+    """What a step did: counts of rows, versions of tables (by name) read and written, and a sentence.
+
+    details: facts that are not numbers, such as the mode of an ingest.
+    """
 
     run_id: str
     step: str
@@ -27,13 +30,14 @@ class Entry:
     counts: dict[str, int] = field(default_factory=dict)
     versions_read: dict[str, int] = field(default_factory=dict)
     versions_written: dict[str, int] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
         return (self.finished_at - self.started_at).total_seconds()
 
 
-_MAPS = ("counts", "versions_read", "versions_written")
+_MAPS = ("counts", "versions_read", "versions_written", "details")
 
 
 class Ledger:
@@ -58,4 +62,4 @@ class Ledger:
 
 
 def _entry(row: dict[str, Any]) -> Entry:
-    return Entry(**(row | {name: json.loads(row[name]) for name in _MAPS}))
+    return Entry(**(row | {name: json.loads(row.get(name) or "{}") for name in _MAPS}))

@@ -53,9 +53,10 @@ class Models:
     def uri(self, version: str) -> str:
         return self.files.uri(f"models/{version}")
 
-    def all(self) -> list[ModelVersion]:
-        """Every version, oldest first."""
-        rows = self._tables.query("select * from model_versions order by created_at, version", "model_versions")
+    def all(self, table_version: int | None = None) -> list[ModelVersion]:
+        """Every version, oldest first, as the table had them at one of its versions (the newest without one)."""
+        sql = "select * from model_versions order by created_at, version"
+        rows = self._tables.query(sql, "model_versions", version=table_version)
         maps = ("params", "metrics")
         return [ModelVersion(**(row | {name: json.loads(row[name]) for name in maps})) for row in rows]
 
@@ -68,12 +69,12 @@ class Models:
                 return model
         raise MissingError(f"There is no model version {version!r}: `formcast models` lists those there are.")
 
-    def find_champion(self) -> ModelVersion | None:
-        return next((model for model in self.all() if model.state == CHAMPION), None)
+    def find_champion(self, table_version: int | None = None) -> ModelVersion | None:
+        return next((model for model in self.all(table_version) if model.state == CHAMPION), None)
 
-    def champion(self) -> ModelVersion:
+    def champion(self, table_version: int | None = None) -> ModelVersion:
         """The live model. Raises MissingError before the first promotion."""
-        champion = self.find_champion()
+        champion = self.find_champion(table_version)
         if champion is None:
             raise MissingError("No model is champion yet: run the whole nightly (`make run`) first.")
         return champion

@@ -67,12 +67,15 @@ class Tables:
         ahead = {"batch_readahead": 2, "fragment_readahead": 1}
         return iter(dataset.to_batches(columns=list(columns), batch_size=ROWS_A_BATCH, **ahead))
 
-    def query(self, sql: str, *names: str) -> list[dict[str, Any]]:
-        """Rows that `sql` selects from the named tables; a table that is not there yet counts as empty."""
+    def query(self, sql: str, *names: str, version: int | None = None) -> list[dict[str, Any]]:
+        """Rows that `sql` selects from the named tables; a table that is not there yet counts as empty.
+
+        version: of the one table that is named; the newest without one.
+        """
         builder = QueryBuilder()
         for name in names:
             self.create(name)
-            builder.register(name, self.delta(name))
+            builder.register(name, self.delta(name, version))
         rows: list[dict[str, Any]] = pa.table(builder.execute(sql)).to_pylist()
         return rows
 
@@ -116,7 +119,11 @@ class Tables:
 
     def _write(self, name: str, table: pa.Table, mode: Any, where: str | None = None) -> None:
         self.create(name)
-        write_deltalake(self.path(name), table, mode=mode, predicate=where, storage_options=self._options)
+        # A column that came with a later version of Formcast joins the table when it is first written.
+        grows = "merge" if mode == "append" else None
+        write_deltalake(
+            self.path(name), table, mode=mode, predicate=where, schema_mode=grows, storage_options=self._options
+        )
 
     def commit(self, name: str, files: Iterable[AddAction], run_id: str, partition: str | None = None) -> None:
         """Put data files that stand in the table's folder in place of its present ones, in one commit.

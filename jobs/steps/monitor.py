@@ -11,7 +11,7 @@ _SHOWN = 5
 
 
 def monitor(context: StepContext) -> StepResult:
-    forms = context.tables.version("forms")
+    forms = context.own("forms")
     entries = context.ledger.entries()
     prepared = [e for e in entries if e.run_id == context.run_id and e.step == "prepare" and e.status == SUCCEEDED]
     earlier = [e for e in entries if e.run_id != context.run_id and e.step == "monitor" and e.status == SUCCEEDED]

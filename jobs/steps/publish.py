@@ -7,8 +7,7 @@ from speed.stores.records import Manifest
 
 
 def publish(context: StepContext) -> StepResult:
-    predictions = context.tables.version("predictions")
-    forms = context.tables.version("forms")
+    forms, predictions = context.own("forms"), context.own("predictions")
     whole = Balance("Forms", forms.rows, "predictions", predictions.rows)
     whole.check()
 

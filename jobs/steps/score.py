@@ -16,8 +16,8 @@ def score(context: StepContext) -> StepResult:
 
     Raises MissingError without a champion, FormcastError where its files are not those that were trained.
     """
-    forms = context.tables.version("forms")
-    champion = context.models.champion()
+    forms, known = context.own("forms"), context.own("model_versions")
+    champion = context.models.champion(known.version)
     files = LakeFiles(context.settings.lake)
     plan = ScorePlan(
         forms_folder=files.place("forms"),
@@ -40,7 +40,7 @@ def score(context: StepContext) -> StepResult:
     return StepResult(
         message=f"{forms.rows:,} forms scored by {champion.version}.",
         counts={"scored": forms.rows},
-        read=[forms],
+        read=[forms, known],
         wrote=[context.tables.version("predictions")],
         balances=[whole],
     )

@@ -38,7 +38,7 @@ def train(context: StepContext) -> StepResult:
 
     Raises MissingError without forms, and ContractError where they hold nothing to learn.
     """
-    read = context.tables.version("forms")
+    read = context.own("forms")
     forms = with_label(with_side(learnable(context.tables.spark(context.spark, "forms", read.version))))
     rival = load_rival(context.models)
 

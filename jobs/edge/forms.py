@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import pyarrow as pa
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,10 +14,11 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from jobs.edge.context import Balance, StepContext, StepResult
 from jobs.edge.files import LakeFiles
-from jobs.edge.ingest import OUTCOME_DDL, Ingested, task_records
-from jobs.edge.ingest_tasks import STAGED, IngestPlan, reject_stale
+from jobs.edge.ingest import OUTCOME_DDL, Ingested, task_records, uri_of
+from jobs.edge.ingest_tasks import INSERTED, STAGED, STALE, UPDATED, IngestPlan, settle_fates
 from jobs.edge.inputs import damaged
 from jobs.edge.parts import add_action, delete_parts
+from jobs.edge.rejected import commit_rejected
 from jobs.edge.tables import TableVersion
 from jobs.errors import ContractError, FormcastError
 from jobs.schemas import FORMS
@@ -31,6 +33,7 @@ _DAMAGED = (
     "BZip2",
     "invalid block",
 )
+_WINS = "new.views >= old.views"
 
 
 def plan_ingest(context: StepContext, layouts: tuple[Layout, ...], mode: str) -> IngestPlan:
@@ -67,11 +70,17 @@ def reading(source: str) -> Iterator[None]:
         raise
 
 
-def check_ingested(context: StepContext, plan: IngestPlan, ingested: Ingested) -> None:
-    """Raise where the dump breaks the contract or a row is lost; then nothing that was written stays."""
+def check_ingested(
+    context: StepContext, plan: IngestPlan, ingested: Ingested, check_whole: Callable[[], None]
+) -> None:
+    """Raise where the dump breaks the contract or a row is lost; then nothing that was written stays.
+
+    check_whole: raises FormcastError if the dump is not all that it should be.
+    """
     limit = context.settings.max_reject_fraction
     try:
         check_contract(ingested.counts, ingested.reasons, ingested.examples, plan.layouts, limit)
+        check_whole()
         balance_of(ingested).check()
     except FormcastError:
         delete_parts(plan.forms_folder, ingested.forms)
@@ -93,59 +102,34 @@ def replace_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) ->
 
 
 def merge_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> StepResult:
-    """The ingested forms over those of the same id that have no more views, and beside all others, in one commit."""
+    """The ingested forms over those of the same id that have no more views, and beside all others, in one commit.
+
+    All that can be wrong with them is looked for before that commit: once it is made, nobody takes it back.
+    """
     context.tables.create("forms")
     before = context.tables.version("forms")
-    staged = _staged(context, plan)
+    staged = staged_forms(context, plan, ingested)
     present = context.tables.spark(context.spark, "forms", before.version)
 
-    stale = _stale(staged, present)
-    records = task_records(stale.mapInArrow(lambda batches: reject_stale(batches, plan), OUTCOME_DDL))
-    superseded = Ingested()
-    superseded.add(records)
-    moved = superseded.counts["duplicates"]
+    settled = Ingested()
+    settled.add(task_records(_with_fate(staged, present).mapInArrow(_settling_fates(plan), OUTCOME_DDL)))
+    try:
+        _check_fates(staged, ingested.counts["accepted"], settled.counts)
+    except FormcastError:
+        delete_parts(plan.rejected_folder, ingested.rejected + settled.rejected)
+        raise
+    moved, inserted, updated = (settled.counts[fate] for fate in (STALE, INSERTED, UPDATED))
     ingested.counts.update({"accepted": -moved, "duplicates": moved})
-    ingested.reasons.update(superseded.reasons)
-    rejected = commit_rejected(context, plan, ingested.rejected + superseded.rejected)
+    ingested.reasons.update(settled.reasons)
+    rejected = commit_rejected(context, plan, ingested.rejected + settled.rejected)
 
     table = DeltaTable.forPath(context.spark, context.tables.path("forms"))
     merge = table.alias("old").merge(staged.select(*FORMS.names).alias("new"), "old.form_id = new.form_id")
-    done = merge.whenMatchedUpdateAll("new.views >= old.views").whenNotMatchedInsertAll().execute().first()
-    inserted, updated = int(done["num_inserted_rows"]), int(done["num_updated_rows"])
+    merge.whenMatchedUpdateAll(_WINS).whenNotMatchedInsertAll().execute()
 
     result = ingest_result(context, ingested, rejected)
     result.counts.update(inserted=inserted, updated=updated)
-    result.balances.extend(
-        [
-            Balance("Forms accepted", result.counts["accepted"], "inserted + updated", inserted + updated),
-            Balance("Forms after", result.counts["forms"], "before + inserted", before.rows + inserted),
-        ]
-    )
     return result
-
-
-def mark_replayed(context: StepContext, plan: IngestPlan) -> None:
-    """Say of refused lines, now in forms or superseded there, which run replayed them."""
-    staged = _staged(context, plan).selectExpr("cast(line as string) line", "source")
-    rejected = DeltaTable.forPath(context.spark, context.tables.path("rejected_forms"))
-    superseded = (
-        rejected.toDF().where(F.col("run_id") == plan.run_id).select("line", F.col("source_file").alias("source"))
-    )
-    now_in = staged.unionAll(superseded).distinct().alias("new")
-    same = "old.line = new.line and old.source_file = new.source and old.replayed_by is null"
-    (
-        rejected.alias("old")
-        .merge(now_in, f"{same} and old.run_id <> '{plan.run_id}'")
-        .whenMatchedUpdate(set={"replayed_by": F.lit(plan.run_id)})
-        .execute()
-    )
-
-
-def commit_rejected(context: StepContext, plan: IngestPlan, records: list[dict[str, Any]]) -> TableVersion:
-    """The run's refused lines, in place of those that an earlier attempt of the same run left."""
-    files = [add_action(record, {"run_id": plan.run_id}) for record in records]
-    context.tables.commit("rejected_forms", files, run_id=plan.run_id, partition=plan.run_id)
-    return context.tables.version("rejected_forms")
 
 
 def ingest_result(context: StepContext, ingested: Ingested, rejected: TableVersion) -> StepResult:
@@ -162,15 +146,40 @@ def ingest_result(context: StepContext, ingested: Ingested, rejected: TableVersi
     )
 
 
-def _staged(context: StepContext, plan: IngestPlan) -> DataFrame:
-    """The forms of an increment, waiting to be merged; none where no line was accepted."""
-    reader = context.spark.read.schema(from_arrow_schema(STAGED))
-    if not LakeFiles(context.settings.lake).has(_staging(context)):
+def staged_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> DataFrame:
+    """The forms of an increment, waiting to be merged: of the files that tasks report, and of no others.
+
+    A task that is lost after it has closed its file is done again, and leaves a second file of the same forms.
+    """
+    files = [uri_of(f"{plan.forms_folder}/{record['path']}") for record in ingested.forms]
+    if not files:
         return context.spark.createDataFrame([], from_arrow_schema(STAGED))
-    return reader.parquet(plan.forms_folder)
+    return context.spark.read.schema(from_arrow_schema(STAGED)).parquet(*files)
 
 
-def _stale(staged: DataFrame, present: DataFrame) -> DataFrame:
-    """(line, source, columns) of staged forms whose stored row has more views."""
-    older = staged.alias("new").join(present.alias("old"), "form_id").where("new.views < old.views")
-    return older.select("line", "source", "columns")
+def _with_fate(staged: DataFrame, present: DataFrame) -> DataFrame:
+    """(fate, line, source, columns) of staged forms; the line only where it is needed: of those that are stale."""
+    fate = F.when(F.col("old.form_id").isNull(), INSERTED).when(F.expr(_WINS), UPDATED).otherwise(STALE)
+    joined = staged.alias("new").join(present.alias("old"), F.expr("old.form_id = new.form_id"), "left")
+    line = F.when(F.col("fate") == STALE, F.col("line")).alias("line")
+    return joined.withColumn("fate", fate).select("fate", line, "source", "columns")
+
+
+def _settling_fates(plan: IngestPlan) -> Any:
+    def settle(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return settle_fates(batches, plan)
+
+    return settle
+
+
+def _check_fates(staged: DataFrame, accepted: int, fates: Mapping[str, int]) -> None:
+    """Raises FormcastError if a form is missing, is there twice, or meets two rows of the table."""
+    rows, ids = staged.agg(F.count("form_id"), F.countDistinct("form_id")).first()
+    Balance("Forms accepted", accepted, "forms that wait to be merged", rows).check()
+    Balance("Forms that wait to be merged", rows, "their different ids", ids).check()
+    met = fates.get(INSERTED, 0) + fates.get(UPDATED, 0) + fates.get(STALE, 0)
+    if met != rows:
+        raise FormcastError(
+            f"The table forms holds some of these forms more than once ({met - rows:,} rows too many), so nothing "
+            "can be merged into it: ingest the newest dump of all forms in mode full."
+        )

@@ -31,9 +31,13 @@ _AROUND_ID = " \t\r()\ufeff"
 
 @dataclass
 class Ingested:
-    """What became of the lines: counts, reasons with examples, and the files that were written."""
+    """What became of the lines: counts, reasons with examples, and the files that were written.
+
+    lines: how many were read from each file, by path.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
+    lines: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     forms: list[dict[str, Any]] = field(default_factory=list)
@@ -42,6 +46,7 @@ class Ingested:
     def add(self, records: Iterable[str]) -> None:
         for record in map(json.loads, records):
             self.counts.update(record["counts"])
+            self.lines.update(record["lines"])
             self.reasons.update(record["reasons"])
             self.examples = (self.examples + record["examples"])[:3]
             self.forms += filter(None, [record["forms"]])
@@ -51,7 +56,7 @@ class Ingested:
 def lines_of_files(spark: SparkSession, paths: list[str], layout: Layout, index: int) -> DataFrame:
     """The lines of files of one layout, headers left out: line, source, layout (its index), id_hash."""
     # Without lineSep Spark would also split at a lone carriage return.
-    lines = spark.read.option("lineSep", "\n").text([_uri(path) for path in paths])
+    lines = spark.read.option("lineSep", "\n").text([uri_of(path) for path in paths])
     if layout.header is not None:
         lines = lines.where(F.btrim("value", F.lit(" \t\r\ufeff")) != layout.header.decode())
     return with_id_hash(lines.withColumn("source", F.col("_metadata.file_path")), layout, index)
@@ -115,7 +120,8 @@ def _settling(plan: IngestPlan) -> Any:
     return settle
 
 
-def _uri(path: str) -> str:
+def uri_of(path: str) -> str:
+    """A file of this machine or of S3 as Spark takes it by name."""
     return _escaped(path) if in_s3(path) else f"file://{_escaped(path)}"
 
 

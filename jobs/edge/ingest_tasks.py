@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +16,12 @@ import pyarrow.compute as pc
 from jobs.edge.parts import PartWriter
 from jobs.schemas import FORMS, REJECTED_FORMS
 from jobs.transforms.layout import Layout
+from jobs.transforms.lines import is_in, lines_by_file, path_of_source
 from jobs.transforms.parse import parse_lines, with_completion_rate
 
 DONE, CONTESTED = "done", "contested"
+INSERTED, UPDATED, STALE = "inserted", "updated", "stale"
+"""What becomes of a form of an increment: it is new, wins over the stored one, or gives way to it."""
 OUTCOME = pa.schema(
     [
         ("kind", pa.string()),
@@ -65,6 +67,7 @@ class _Task:
 
     plan: IngestPlan
     counts: Counter[str] = field(default_factory=Counter)
+    lines: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
@@ -117,7 +120,7 @@ class _Task:
                 self.examples.append(f"{text[:60]!r} ({', '.join(codes)})")
         if not (self.plan.keep_refused or duplicates):
             return
-        files = [unquote(source).removeprefix("file:").replace("///", "/") for source in sources.to_pylist()]
+        files = [path_of_source(source) for source in sources.to_pylist()]
         data = [
             pa.array(texts),
             pa.array(reasons, REJECTED_FORMS.field("reasons").type),
@@ -131,6 +134,7 @@ class _Task:
     def done(self) -> pa.RecordBatch:
         record = {
             "counts": self.counts,
+            "lines": self.lines,
             "reasons": self.reasons,
             "examples": self.examples,
             "forms": self._forms.close(),
@@ -147,7 +151,8 @@ def write_lines(
     task = _Task(plan)
     for batch in batches:
         task.counts["read"] += batch.num_rows
-        is_contested = _is_in(batch["id_hash"].to_numpy(), repeated)
+        task.lines += lines_by_file(batch["source"])
+        is_contested = is_in(batch["id_hash"].to_numpy(), repeated)
         if is_contested.any():
             contested = batch.filter(pa.array(is_contested))
             task.counts["contested"] += contested.num_rows
@@ -173,20 +178,13 @@ def settle_lines(batches: Iterator[pa.RecordBatch], plan: IngestPlan) -> Iterato
     yield task.done()
 
 
-def reject_stale(batches: Iterator[pa.RecordBatch], plan: IngestPlan) -> Iterator[pa.RecordBatch]:
-    """Keep, as superseded, rows (line, source, columns) older than what the table holds of their forms."""
+def settle_fates(batches: Iterator[pa.RecordBatch], plan: IngestPlan) -> Iterator[pa.RecordBatch]:
+    """Of rows (fate, line, source, columns), count fates and keep, as superseded, those that are STALE."""
     task = _Task(plan)
     for batch in batches:
-        task.supersede(pa.table(batch))
+        task.counts.update(batch["fate"].to_pylist())
+        task.supersede(pa.table(batch).filter(pc.equal(batch["fate"], STALE)))
     yield task.done()
-
-
-def _is_in(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Which of `values` stand in sorted `wanted`: faster than np.isin, which would sort `wanted` again a batch."""
-    if not len(wanted):
-        return np.zeros(len(values), bool)
-    at = np.minimum(np.searchsorted(wanted, values), len(wanted) - 1)
-    return np.asarray(wanted[at] == values)
 
 
 def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -43,8 +43,12 @@ def score_pieces(spark: SparkSession, pieces: Sequence[Piece], plan: ScorePlan) 
     if not pieces:
         return []
     tasks = spark.range(0, len(pieces), numPartitions=len(pieces))
-    done = tasks.mapInArrow(partial(_score, pieces=pieces, plan=plan), "record string").toArrow()
+    done = tasks.mapInArrow(_scoring(pieces, plan), "record string").toArrow()
     return [json.loads(record) for record in done["record"].to_pylist()]
+
+
+def _scoring(pieces: Sequence[Piece], plan: ScorePlan) -> Any:
+    return partial(_score, pieces=pieces, plan=plan)
 
 
 def _score(numbers: Iterator[pa.RecordBatch], pieces: Sequence[Piece], plan: ScorePlan) -> Iterator[pa.RecordBatch]:

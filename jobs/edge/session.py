@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 JAVA_VERSIONS = (17, 21)
+_ATTEMPTS_A_TASK = 4  # as on a cluster; by itself, a local Spark gives a step up for one killed Python worker
 
 
 def java_version() -> int | None:
@@ -62,7 +63,7 @@ def _local_session(settings: Settings, app_name: str) -> SparkSession:
     if in_s3(settings.lake) or in_s3(settings.input):
         jars += s3_jars(settings)
         conf |= dict(_read_conf(Path(settings.spark_conf).with_name(S3_CONF))) | s3_endpoint_conf()
-    builder = SparkSession.builder.appName(app_name).master(f"local[{settings.cores}]")
+    builder = SparkSession.builder.appName(app_name).master(f"local[{settings.cores},{_ATTEMPTS_A_TASK}]")
     for name, value in conf.items():
         builder = builder.config(name, value)
     return (

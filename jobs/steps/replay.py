@@ -8,8 +8,9 @@ from functools import reduce
 from pyspark.sql import functions as F
 
 from jobs.edge.context import StepContext, StepResult
-from jobs.edge.forms import balance_of, forget_staged, mark_replayed, merge_forms, plan_ingest
+from jobs.edge.forms import balance_of, forget_staged, merge_forms, plan_ingest, staged_forms
 from jobs.edge.ingest import ingest, with_id_hash
+from jobs.edge.rejected import mark_replayed
 from jobs.transforms.layout import EVENT_COLUMNS, Layout, said_columns
 
 
@@ -45,7 +46,7 @@ def replay(context: StepContext, reason: str = "") -> StepResult:
     balance_of(ingested).check()
 
     result = merge_forms(context, plan, ingested)
-    mark_replayed(context, plan)
+    mark_replayed(context, plan, staged_forms(context, plan, ingested))
     forget_staged(context)
     still = result.counts["rejected"]
     return replace(

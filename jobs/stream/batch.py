@@ -45,8 +45,12 @@ class Outcome:
 
 def run_batch(events: DataFrame, plan: StreamPlan) -> Outcome:
     """Validate, score and store a batch. What it refused stands in files, for `quarantine` to commit."""
-    records = events.mapInArrow(lambda batches: handle(batches, plan), RECORD_DDL).toArrow()
+    records = events.mapInArrow(_handling(plan), RECORD_DDL).toArrow()
     return Outcome.of([json.loads(record) for record in records["record"].to_pylist()])
+
+
+def _handling(plan: StreamPlan) -> Any:
+    return lambda batches: handle(batches, plan)
 
 
 def quarantine(tables: Tables, outcome: Outcome, partition: str, stream_id: str, batch_id: int) -> None:

@@ -101,7 +101,8 @@ def test_prepare_equals_a_naive_loop(layout: str, new_context: NewContext, lake:
     assert rows(lake, "forms", "run_id", "ingested_at") == expected
     read = len(first) - 1 - skipped + len(more) - skipped
     counted = {"read": read, "rejected": rejected, "duplicates": duplicates}
-    assert entry.counts == counted | {"accepted": len(expected), "forms": len(expected)}
+    counted |= {"accepted": len(expected), "forms": len(expected)}
+    assert {name: entry.counts[name] for name in counted} == counted
     assert len(rows(lake, "rejected_forms")) == rejected + duplicates
     assert {type(row["line"]) for row in rows(lake, "rejected_forms")} == {str}
 

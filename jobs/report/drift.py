@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobs.transforms.drift import moved
+from jobs.transforms.drift import mean_shift, moved
 from speed.contract import FEATURES
 
 SHOWN = 10
@@ -42,7 +42,7 @@ def drift_between(now: Numbers, before: Numbers, since: str) -> Drift | None:
     shifts = [
         Shift(
             feature=feature,
-            shift=_in_deviations(now["mean", feature] - before["mean", feature], before["std", feature]),
+            shift=_in_deviations(mean_shift(now, before, feature), before["std", feature]),
             mean_before=before["mean", feature],
             mean_now=now["mean", feature],
             zeros_before=before["zero_share", feature],
@@ -54,6 +54,6 @@ def drift_between(now: Numbers, before: Numbers, since: str) -> Drift | None:
 
 
 def _in_deviations(difference: float, deviation: float) -> float:
-    if abs(difference) < 1e-12:
+    if difference == 0:
         return 0.0
     return difference / deviation if deviation > 0 else float("inf") * (1 if difference > 0 else -1)

@@ -79,13 +79,23 @@ def fit(rows: DataFrame, params: Params, seed: int) -> DenseModel:
     wanted = [F.col(name).cast("float") for name in ("label", *FEATURES)]
     table = rows.sample(share, seed).select(*wanted).toArrow()
     X = np.log1p(np.column_stack([table[name].to_numpy() for name in FEATURES]).astype(np.float64))
-    mean, scale = X.mean(axis=0), X.std(axis=0)
-    scale[scale == 0] = 1.0  # a feature that is constant in the sample
+    mean, scale = scaling(X)
     X = ((X - mean) / scale).astype(np.float32)
     (weights, biases), *others = train_network(X, table["label"].to_numpy(), seed, **params)
     # weights . (x - mean) / scale + biases, as one layer over x
     folded = weights / scale[:, None]
     return DenseModel([(folded, biases - mean @ folded), *others])
+
+
+def scaling(X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(inputs,) means and scales of X (n, inputs): logs, >= 0, of values that were rounded to float32.
+
+    A scale is the deviation, or 1 if that is no more than rounding may have made. Divided by such a deviation, the
+    first form with another value would outweigh everything that the network has learnt.
+    """
+    mean, scale = X.mean(axis=0), X.std(axis=0)
+    scale[scale <= np.finfo(np.float32).eps * mean] = 1.0
+    return mean, scale
 
 
 def train_network(

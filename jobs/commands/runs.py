@@ -35,7 +35,8 @@ def runs(lake: Lake = None, last: Annotated[int, typer.Option(help="How many of 
         table.add_row(line.run_id, f"{line.started_at:%Y-%m-%d %H:%M}", took, status, *shown)
     _print(table if table.row_count else f"No run yet in {tables.lake}: `make run` makes the first.")
     if intent := Serving(tables).unfinished_rollback():
-        _print(f"[red]A rollback to {intent} was cut off: run `formcast rollback --to {intent}` again.[/red]")
+        back = f"formcast rollback --to {intent.run_id}"
+        _print(f"[red]A rollback to {intent.run_id} was cut off: run `{back}` again.[/red]")
 
 
 def run(

@@ -88,6 +88,12 @@ class LakeFiles:
         times = [found.mtime for found in self._below(name, recursive=True) if found.type == fs.FileType.File]
         return max(times, default=datetime.fromtimestamp(0, UTC))
 
+    def written(self, name: str) -> datetime | None:
+        """When a file was written, or None where it is not there."""
+        with plain_errors(self.uri(name)):
+            written: datetime | None = self._fs.get_file_info(self._path(name)).mtime
+            return written
+
     def _below(self, name: str, *, recursive: bool = False) -> list[fs.FileInfo]:
         with plain_errors(self.uri(name)):
             selector = fs.FileSelector(self._path(name), allow_not_found=True, recursive=recursive)

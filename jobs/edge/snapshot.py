@@ -14,6 +14,8 @@ import numpy as np
 
 from jobs.edge.artifacts import EXPLANATION, MANIFEST_FILE, PORTABLE
 from jobs.edge.files import LakeFiles, scratch
+from jobs.edge.intent import FILE as INTENT
+from jobs.edge.intent import Intent, read_intent, write_intent
 from jobs.edge.models import Models
 from jobs.edge.score_files import Contents, read_contents, records_of, write_features, write_scores
 from jobs.edge.tables import Tables
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from jobs.edge.s3 import S3Publisher
 
 RUNS = "runs.json"
-ROLLBACK = "serving/ROLLBACK"
 SAMPLED = 1_000
 _MODEL_FILES = {PORTABLE: PORTABLE, EXPLANATION: EXPLANATION, MANIFEST_FILE: PAPERS}
 """Files of a model's folder, and their names in a generation."""
@@ -142,14 +143,15 @@ class Serving:
 
     def begin_rollback(self, to: str) -> None:
         """Say that predictions and serving are being moved back together, and to which run."""
-        self._files.write(ROLLBACK, to.encode())
+        write_intent(self._files, to, self.live())
 
     def end_rollback(self) -> None:
-        self._files.delete(ROLLBACK)
+        self._files.delete(INTENT)
 
-    def unfinished_rollback(self) -> str | None:
-        found = self._files.read(ROLLBACK)
-        return found.decode() if found is not None else None
+    def unfinished_rollback(self) -> Intent | None:
+        """The rollback that was cut off, or None if there is none or a publish has gone live since."""
+        intent, live = read_intent(self._files), self.live()
+        return None if intent and live and intent.is_outlived_by(live) else intent
 
     def prune(self, keep: int) -> list[str]:
         """Delete all but the newest `keep` generations; the current one and a pinned one always stay."""

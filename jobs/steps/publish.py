@@ -18,6 +18,7 @@ def publish(context: StepContext) -> StepResult:
     before = context.serving.answering()
     items = context.dynamodb.publish(lambda: context.spark, manifest) if context.dynamodb else {}
     context.serving.swap(manifest.generation)
+    context.serving.end_rollback()  # one that was cut off: to finish it now would take these scores from readers
     outdated = _drop_outdated(context, before) if before else 0
     pruned = context.serving.prune(context.settings.keep_generations)
     if context.dynamodb:

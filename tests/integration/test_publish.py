@@ -2,89 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from generations import publish_generation, small_model
+from generations import publish_generation
 
 from jobs.commands.pin import pin, unpin
-from jobs.edge.artifacts import MANIFEST_FILE
-from jobs.edge.context import StepContext, StepResult
 from jobs.edge.dynamodb import DynamoPublisher
-from jobs.edge.ledger import Entry
-from jobs.edge.models import ARCHIVED, CHAMPION, ModelVersion
+from jobs.edge.models import ARCHIVED, CHAMPION
 from jobs.edge.snapshot import Serving
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError, MissingError
 from jobs.runner import run_step
-from jobs.schemas import FORMS, PREDICTIONS
 from jobs.steps.publish import publish
 from jobs.steps.rollback import rollback
 from speed.contract import FEATURES
-from speed.generations import PAPERS, PIN, Generations
+from speed.generations import PIN, Generations
 from speed.stores.dynamodb_index import DynamoIndex
 from speed.stores.realtime import LmdbRealtime
 from speed.stores.records import Entry as RealtimeEntry
 from speed.stores.records import Score
-
-NewContext = Callable[..., StepContext]
-NOW = datetime(2026, 11, 20, 2, tzinfo=UTC)
-IDS = ["b-2", "ä", "10", "9", "Z" * 256]
-
-
-def rate(at: int, run_id: str) -> float:
-    return (at + 1) / 10 + (0.05 if run_id == "r2" else 0.0)
-
-
-def night(new: NewContext, run_id: str, ids: list[str] = IDS) -> Entry:
-    """A night whose predictions differ from those of other nights: score's table, its ledger row, publish."""
-    context = new("score", run_id)
-    tables = context.tables
-    forms = [
-        {"form_id": id_, "views": at, "submissions": 0, "completion_rate": 0.0 if at else None, "run_id": run_id}
-        | dict.fromkeys(FEATURES, 0.0)
-        | {"feat_03": float(at)}
-        | {"ingested_at": NOW}
-        for at, id_ in enumerate(ids)
-    ]
-    predictions = [
-        {"form_id": form["form_id"], "predicted_rate": rate(at, run_id), "lower": None, "upper": None}
-        | {"completion_rate": form["completion_rate"], "views": form["views"]}
-        | {"model_version": f"m-{run_id}", "run_id": run_id, "scored_at": NOW}
-        for at, form in enumerate(forms)
-    ]
-    for name, rows, schema in (("forms", forms, FORMS), ("predictions", predictions, PREDICTIONS)):
-        tables.create(name)
-        write_deltalake(tables.path(name), pa.Table.from_pylist(rows, schema=schema), mode="overwrite")
-    staged = context.models.files.workplace(f"models/m-{run_id}")
-    for file, content in small_model(f"m-{run_id}").items():
-        (staged / {PAPERS: MANIFEST_FILE}.get(file, file)).write_bytes(content)
-    uri, digest = context.models.publish_artifact(f"m-{run_id}", staged)
-    facts = {"params": {}, "metrics": {"mae": 0.1}, "data_version": 0, "artifact_uri": uri, "artifact_sha256": digest}
-    model = ModelVersion(f"m-{run_id}", run_id, "linear", **facts, state="candidate", reason="", created_at=NOW)
-    context.models.save([model])
-    context.models.promote(model.version, "better")
-    scored = StepResult(read=[tables.version("forms")], wrote=[tables.version("predictions")])
-    run_step(lambda _: scored, "score", run_id, context.settings)
-    return run_step(publish, "publish", run_id, context.settings)
-
-
-def live(lake: str) -> dict[str, Score | None]:
-    generations = Generations(Path(lake) / "serving")
-    with generations.open(generations.live_name()).store as store:
-        return {form_id: store.get(form_id) for form_id in [*IDS, "unknown"]}
-
-
-def predicted(lake: str) -> dict[str, float]:
-    rows = Tables(lake).delta("predictions").to_pyarrow_table().to_pylist()
-    return {row["form_id"]: row["predicted_rate"] for row in rows}
+from tests.nights import IDS, NOW, NewContext, live, night, predicted, rate
 
 
 def test_publish_serves_what_the_table_says(new_context: NewContext, lake: str) -> None:

@@ -19,6 +19,7 @@ from pyarrow import fs
 from jobs.edge.places import S3, filesystem_of, in_s3, plain_errors
 from jobs.errors import ContractError, FormcastError, MissingError
 from jobs.settings import Settings
+from jobs.transforms.dump_manifest import BESIDE_FILE
 from jobs.transforms.layout import Layout, detect_layout
 
 HEAD_BYTES = 64 * 1024
@@ -40,7 +41,7 @@ def find_inputs(settings: Settings) -> list[InputFile]:
     Raises MissingError where there is none, ContractError where one cannot be ingested or none holds a row.
     """
     files = []
-    for path, modified in _expand(settings.input):
+    for path, modified in expand(settings.input):
         head = _head(path)
         if head.strip():
             layout = detect_layout(head, path, settings.layout, settings.columns)
@@ -50,7 +51,7 @@ def find_inputs(settings: Settings) -> list[InputFile]:
     return files
 
 
-def _expand(pattern: str) -> list[tuple[str, datetime]]:
+def expand(pattern: str) -> list[tuple[str, datetime]]:
     """The files behind a path, a folder or a glob, each with the time when it was last written."""
     if not pattern:
         raise MissingError("No input is named: give a file, a folder or a glob (INPUT=... or --input).")
@@ -94,8 +95,11 @@ def _in_s3(pattern: str) -> list[tuple[str, datetime]]:
 
 
 def _is_data(names: Sequence[str]) -> bool:
-    """Whether a file below a folder is data: names that start with "." or "_" are markers, as Hadoop has it."""
-    return not any(name[0] in "._" for name in names)
+    """Whether a file below a folder is data: names that start with "." or "_" are markers, as Hadoop has it.
+
+    A manifest beside a file, <file>.manifest.json, is no data either.
+    """
+    return not any(name[0] in "._" or name.endswith(BESIDE_FILE) for name in names)
 
 
 def _head(path: str) -> bytes:

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field
 from speed.settings import LakeSettings
 
 ROOT = Path(__file__).resolve().parent.parent
+SPAN = r"^\d+[smh]?$"
 
 
 class Settings(LakeSettings):
@@ -24,14 +25,36 @@ class Settings(LakeSettings):
         None, description="The input knows everything up to this time; without it, when its oldest file was written."
     )
     max_reject_fraction: float = Field(0.05, ge=0, le=1, description="Over this share of bad lines: stop.")
-    max_row_drop: float = Field(0.5, ge=0, le=1, description="Over this loss of forms since last run: stop.")
+    max_row_drop: float = Field(0.1, ge=0, le=1, description="Over this loss of forms that are live: stop.")
+    warn_row_drop: float = Field(0.02, ge=0, le=1, description="From this loss of forms that are live on: warn.")
+    expected_rows: int | None = Field(None, ge=1, description="Lines of data that the input must have.")
+    allow_older: bool = Field(False, description="Let data older than what is live take its place.")
+    publish: bool = Field(
+        True, description="False: a rehearsal, which ingests, trains and judges beside the tables; nothing goes live."
+    )
+    as_of: AwareDatetime | None = Field(
+        None, description="The time the run stands for, as in a backfill: its input knows nothing later."
+    )
+    redo: int = Field(
+        0,
+        ge=0,
+        description="Tries of the task before it was last cleared: what was done before that is done again.",
+    )
+    claim_wait: str = Field(
+        "2h", pattern=SPAN, description="How long a run waits at most for another that has the lake: 0, 90s, 10m, 2h."
+    )
+    claim_keep: int = Field(
+        1800,
+        ge=60,
+        description="Seconds for which a run without a sign of life keeps the lake between two steps.",
+    )
     seed: int = Field(20_190_501, description="Seed of fits and bootstraps.")
     families: str = Field("", description="Model families that compete, comma-separated. Empty: all that ship.")
     objective: Literal["mae", "mse", "deviance"] = Field(
         "mae", description="What models are calibrated for and judged by."
     )
     search_budget: str = Field(
-        "0", pattern=r"^\d+[smh]?$", description="Time to search for parameters: 90, 90s, 10m, 1h; 0 for no search."
+        "0", pattern=SPAN, description="Time to search for parameters: 90, 90s, 10m, 1h; 0 for no search."
     )
     coverage: float = Field(0.9, gt=0, lt=1, description="Share of forms whose rate the intervals hold.")
     fit_fraction: float = Field(0.4, gt=0, le=1, description="Share of training rows that a fit sees.")
@@ -53,6 +76,14 @@ class Settings(LakeSettings):
 
     @property
     def search_seconds(self) -> int:
-        units = {"s": 1, "m": 60, "h": 3600}
-        unit = self.search_budget[-1]
-        return int(self.search_budget[:-1]) * units[unit] if unit in units else int(self.search_budget)
+        return _seconds(self.search_budget)
+
+    @property
+    def claim_wait_seconds(self) -> int:
+        return _seconds(self.claim_wait)
+
+
+def _seconds(span: str) -> int:
+    """Seconds of a time such as 90, 90s, 10m or 1h."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    return int(span[:-1]) * units[span[-1]] if span[-1] in units else int(span)

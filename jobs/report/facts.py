@@ -11,6 +11,7 @@ from deltalake.exceptions import DeltaError
 from jobs.edge.artifacts import read_evaluation, read_manifest
 from jobs.edge.ledger import SUCCEEDED, Entry, Ledger
 from jobs.edge.models import Models, ModelVersion
+from jobs.edge.published import LOST, SINCE
 from jobs.edge.summary import Summary, summarize
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError, MissingError
@@ -47,7 +48,7 @@ class Facts:
 
     live: the model of its predictions (where it made none, today's champion); challenger: the best that it trained;
     before: the last run before it that scored forms, and its model; rival: how the challenger's MAE compares with
-    that of the model that was live, by `difference`, `lower` and `upper`.
+    that of the model that was live, by `difference`, `lower` and `upper`; lost: a sentence about forms that are gone.
     """
 
     summary: Summary
@@ -60,6 +61,7 @@ class Facts:
     rival: dict[str, float] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
     drift: Drift | None = None
+    lost: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -72,7 +74,8 @@ def gather(tables: Tables, run_id: str) -> Facts:
     before = _run_before(everything, run_id)
     trained = [model for model in models.of_run(run_id) if model.artifact_uri]
     watched = tables.metrics(run_id)
-    earlier = _last_monitored(everything, run_id)
+    monitored = next((entry for entry in reversed(entries) if entry.step == "monitor"), None)
+    earlier = _compared_with(everything, monitored) if monitored else ""
     return Facts(
         summary=summary,
         entries=list({entry.step: entry for entry in entries}.values()),
@@ -84,6 +87,7 @@ def gather(tables: Tables, run_id: str) -> Facts:
         rival={part: value for (name, part), value in watched.items() if name == "mae_against_rival"},
         refused=_refused(tables, run_id),
         drift=drift_between(watched, tables.metrics(earlier), earlier) if earlier else None,
+        lost=monitored.details.get(LOST, "") if monitored else "",
         notes=list(dict.fromkeys(notes)),
     )
 
@@ -107,11 +111,13 @@ def _run_before(entries: list[Entry], run_id: str) -> list[Entry]:
     return [entry for entry in entries if scored and entry.run_id == scored[-1]]
 
 
-def _last_monitored(entries: list[Entry], run_id: str) -> str:
-    """The run whose input facts this run's are compared with, as its step monitor did; empty for none."""
-    mine = [e.started_at for e in entries if e.run_id == run_id and e.step == "monitor"]
-    earlier = [e for e in entries if e.run_id != run_id and e.step == "monitor" and e.status == SUCCEEDED]
-    before = [e.run_id for e in earlier if mine and e.started_at < mine[-1]]
+def _compared_with(entries: list[Entry], monitored: Entry) -> str:
+    """The run whose input facts were compared with those of a run that was monitored; empty for none."""
+    if SINCE in monitored.details:
+        return monitored.details[SINCE]
+    # Entries of earlier versions do not say: they compared with the last run that was monitored.
+    earlier = [e for e in entries if e.run_id != monitored.run_id and e.step == "monitor" and e.status == SUCCEEDED]
+    before = [e.run_id for e in earlier if e.started_at < monitored.started_at]
     return before[-1] if before else ""
 
 

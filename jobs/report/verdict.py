@@ -102,6 +102,8 @@ def _concerns(facts: Facts) -> list[str]:
     read, rejected = counts.get("read", 0), counts.get("rejected", 0)
     if read and rejected / read > MANY_REJECTED:
         said.append(f"{rejected / read:.1%} of the lines were rejected.")
+    if facts.lost:
+        said.append(facts.lost)
     if facts.drift is not None and facts.drift.moved:
         several = "1 fact" if len(facts.drift.moved) == 1 else f"{len(facts.drift.moved)} facts"
         said.append(f"{several} of the input moved since {facts.drift.since}.")

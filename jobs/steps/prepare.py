@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial, reduce
 
 from jobs.edge.context import Balance, StepContext, StepResult
+from jobs.edge.dump_manifests import stated_rows
 from jobs.edge.forms import check_ingested, forget_staged, merge_forms, plan_ingest, reading, replace_forms
-from jobs.edge.ingest import ingest, lines_of_files
+from jobs.edge.ingest import Ingested, ingest, lines_of_files
 from jobs.edge.inputs import find_inputs
+from jobs.edge.published import last_published
+from jobs.transforms.contract import check_expected
+from jobs.transforms.drift import check_rows
+from jobs.transforms.dump_manifest import StatedRows, check_lines
 
 
 def prepare(context: StepContext) -> StepResult:
+    stated = stated_rows(context.settings.input)
     files = find_inputs(context.settings)
     layouts = tuple(dict.fromkeys(file.layout for file in files))
     plan = plan_ingest(context, layouts, context.settings.mode)
@@ -21,7 +27,7 @@ def prepare(context: StepContext) -> StepResult:
 
     with reading(context.settings.input):
         ingested = ingest(reduce(lambda one, other: one.unionAll(other), frames), plan)
-    check_ingested(context, plan, ingested)
+    check_ingested(context, plan, ingested, partial(_check_whole, context, ingested, stated))
 
     if context.settings.mode == "increment":
         merged = merge_forms(context, plan, ingested)
@@ -35,3 +41,13 @@ def prepare(context: StepContext) -> StepResult:
     until = context.settings.data_until or min(file.modified for file in files)
     result.metrics["data_until", ""] = min(until, context.started_at).timestamp()
     return result
+
+
+def _check_whole(context: StepContext, ingested: Ingested, stated: list[StatedRows]) -> None:
+    """Raises ContractError if lines are missing, or so many forms that a cut dump would be the base of increments."""
+    settings = context.settings
+    check_expected(ingested.counts["read"], settings.expected_rows)
+    check_lines(stated, ingested.lines)
+    if settings.mode == "full":  # an increment takes no form away
+        published = last_published(context)
+        check_rows(ingested.counts["accepted"], published.rows if published else None, settings.max_row_drop)

@@ -38,6 +38,15 @@ def check_contract(
         raise ContractError("No line of the input is a form: there is nothing to work with. Nothing was written.")
 
 
+def check_expected(read: int, expected_rows: int | None) -> None:
+    """Raise ContractError if the input has other than the expected number of lines of data; None for any number."""
+    if expected_rows is not None and read != expected_rows:
+        raise ContractError(
+            f"The input has {read:,} lines of data, and expected_rows is {expected_rows:,}. Nothing was written. "
+            "Give the whole dump, or correct the number (`make run EXPECTED_ROWS=...`)."
+        )
+
+
 def top_reasons(reasons: Mapping[str, int], most: int = 3) -> str:
     """The most frequent reasons in words, with their counts."""
     ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))

@@ -131,6 +131,7 @@ def test_a_page_of_a_run_that_left_nothing_says_so():
         ({"summary": run(counts={"read": 100, "rejected": 2})}, LOOK, "2.0% of the lines were rejected"),
         ({"made_at": NOW + timedelta(days=15)}, LOOK, "15 days old"),
         ({"notes": ["gone"]}, LOOK, "Parts of this report are missing"),
+        ({"lost": "There are 95 forms, 5.0% fewer."}, LOOK, "There are 95 forms, 5.0% fewer."),
         ({"summary": run(scored=0)}, BAD, "Nothing was scored"),
     ],
 )

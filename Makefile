@@ -14,7 +14,7 @@ LARGE  ?= 0
 UV     ?= uv
 
 # Values reach the commands through the environment: no blank or quote in a path can be misread by a shell.
-export INPUT LAKE COLUMNS LAYOUT MODE DATA_UNTIL MAX_REJECT_FRACTION MAX_ROW_DROP BUDGET SUMMARY RUN_ID PORT ROWS LARGE FAMILIES DURATION BUCKET
+export INPUT LAKE COLUMNS LAYOUT MODE DATA_UNTIL MAX_REJECT_FRACTION MAX_ROW_DROP WARN_ROW_DROP EXPECTED_ROWS BUDGET SUMMARY RUN_ID PORT ROWS LARGE FAMILIES DURATION BUCKET
 
 .PHONY: help setup run test test-s3 infra-test extras test-extras airflow bench bench-models bench-scorer bench-api package deploy-code lock clean
 
@@ -30,6 +30,7 @@ run: setup ## the whole nightly DAG in Airflow [INPUT= LAKE= COLUMNS= LAYOUT= MO
 	add --columns "$${COLUMNS:-}"; add --layout "$${LAYOUT:-}"; add --mode "$${MODE:-}"; \
 	add --data-until "$${DATA_UNTIL:-}"; \
 	add --max-reject-fraction "$${MAX_REJECT_FRACTION:-}"; add --max-row-drop "$${MAX_ROW_DROP:-}"; \
+	add --warn-row-drop "$${WARN_ROW_DROP:-}"; add --expected-rows "$${EXPECTED_ROWS:-}"; \
 	add --budget "$${BUDGET:-}"; add --summary "$${SUMMARY:-}"; add --run-id "$${RUN_ID:-}"; \
 	exec .venv/bin/formcast nightly "$${args[@]}"
 

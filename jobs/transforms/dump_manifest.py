@@ -102,7 +102,7 @@ def check_named(names: Iterable[str], place: str, exists: Callable[[str], bool])
     names: absolute where the job ran. The dump may have been copied since, so any end of a path will do.
     """
     for name in names:
-        parts = PurePosixPath(name.partition("://")[2] or name).parts
+        parts = PurePosixPath((name.partition("://")[2] or name).lstrip("/")).parts
         if not any(exists("/".join(parts[at:])) for at in reversed(range(len(parts)))):
             raise _missing(place, name)
 

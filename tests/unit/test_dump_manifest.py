@@ -10,6 +10,7 @@ import pytest
 
 from jobs.edge.dump_manifests import stated_rows
 from jobs.edge.inputs import expand
+from jobs.edge.places import filesystem_of
 from jobs.errors import ContractError
 from jobs.transforms.dump_manifest import check_lines
 from jobs.transforms.lines import path_of_source
@@ -21,21 +22,42 @@ TWO: Files = {"a.csv": "1\n2\n", "b.csv": "3\n"}
 DEEP: Files = {"a.csv": "1\n", "day=1/b.csv": "2\n3\n"}
 
 
-def write(folder: Path, files: Files) -> None:
+def write(place: str, files: Files) -> None:
     """Files of a dump by name: text as it is, anything else as JSON, None for an empty folder."""
+    system, folder = filesystem_of(place)
     for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = f"{folder}/{name}"
         if content is None:
-            path.mkdir()
-        else:
-            path.write_text(content if isinstance(content, str) else json.dumps(content))
+            system.create_dir(path)
+            continue
+        system.create_dir(path.rpartition("/")[0])
+        with system.open_output_stream(path) as stream:
+            stream.write((content if isinstance(content, str) else json.dumps(content)).encode())
 
 
 def check(pattern: str) -> None:
     """As prepare checks a dump, with the lines as Python counts them."""
     stated = stated_rows(pattern)
-    check_lines(stated, {path: len(Path(path).read_text().splitlines()) for path, _ in expand(pattern)})
+    check_lines(stated, {path: lines_in(path) for path, _ in expand(pattern)})
+
+
+def lines_in(place: str) -> int:
+    system, path = filesystem_of(place)
+    with system.open_input_stream(path) as stream:
+        return len(bytes(stream.readall()).splitlines())
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the dump is."""
+    if request.param == "folder":
+        return str(tmp_path)
+    import boto3
+
+    request.getfixturevalue("aws")
+    place = {"LocationConstraint": "eu-west-1"}
+    boto3.client("s3").create_bucket(Bucket="dumps", CreateBucketConfiguration=place)
+    return "s3://dumps/today"
 
 
 ACCEPTED: dict[str, tuple[str, Files]] = {
@@ -63,6 +85,7 @@ REFUSED: dict[str, tuple[str, Files, str]] = {
         "", TWO | {"_SUCCESS": S3A | {NAMES: ["/x/a.csv", "/x/c.csv"]}}, "names /x/c.csv, which is not"),
     "a file of the job is elsewhere": (
         "", DEEP | {"_SUCCESS": S3A | {NAMES: ["/x/day=2/b.csv"]}}, "names /x/day=2/b.csv, which"),
+    "a file of the job is out of reach": ("", TWO | {"_SUCCESS": S3A | {NAMES: ["../c.csv"]}}, "names ../c.csv"),
     "a damaged marker": ("", TWO | {"_SUCCESS": '{"filenames": ["'}, "_SUCCESS cannot be used as a manifest: Input"),
     "a marker of another shape": ("", TWO | {"_SUCCESS": ["a.csv"]}, "_SUCCESS cannot be used .* got `array`"),
     "a damaged manifest": ("", TWO | {HERE: '{"rows": 3'}, "_manifest.json cannot be used as a manifest"),
@@ -99,36 +122,36 @@ REFUSED: dict[str, tuple[str, Files, str]] = {
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_a_dump_that_agrees_is_let_through(case: str, tmp_path: Path) -> None:
+def test_a_dump_that_agrees_is_let_through(case: str, place: str) -> None:
     pattern, files = ACCEPTED[case]
-    write(tmp_path, files)
-    check(f"{tmp_path}/{pattern}")
+    write(place, files)
+    check(f"{place}/{pattern}")
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_dump_that_disagrees_is_refused_in_one_sentence(case: str, tmp_path: Path) -> None:
+def test_a_dump_that_disagrees_is_refused_in_one_sentence(case: str, place: str) -> None:
     pattern, files, sentence = REFUSED[case]
-    write(tmp_path, files)
+    write(place, files)
     with pytest.raises(ContractError, match=sentence) as raised:
-        check(f"{tmp_path}/{pattern}")
-    assert "\n" not in str(raised.value) and str(tmp_path) in str(raised.value)
+        check(f"{place}/{pattern}")
+    assert "\n" not in str(raised.value) and place in str(raised.value)
 
 
 def test_sizes_are_checked_before_a_line_is_read(tmp_path: Path) -> None:
-    write(tmp_path, TWO | {HERE: {"files": {"a.csv": 5}}})
+    write(str(tmp_path), TWO | {HERE: {"files": {"a.csv": 5}}})
     with pytest.raises(ContractError, match="5 bytes"):
         stated_rows(str(tmp_path))
 
 
 @pytest.mark.parametrize("pattern", [""])
-def test_manifests_are_no_data(pattern: str, tmp_path: Path) -> None:
-    write(tmp_path, {"a.csv": "1\n", BESIDE: {"rows": 1}})
-    assert [path for path, _ in expand(f"{tmp_path}/{pattern}")] == [f"{tmp_path}/a.csv"]
+def test_manifests_are_no_data(pattern: str, place: str) -> None:
+    write(place, {"a.csv": "1\n", BESIDE: {"rows": 1}})
+    assert [path for path, _ in expand(f"{place}/{pattern}")] == [f"{place}/a.csv"]
 
 
 def test_links_lead_to_the_files_that_are_described(tmp_path: Path) -> None:
-    write(tmp_path / "store", {"a-24.csv": "1\n2\n"})
-    write(tmp_path / "today", {HERE: {"rows": 3, "files": {"a.csv": {"bytes": 4, "rows": 2}}}})
+    write(f"{tmp_path}/store", {"a-24.csv": "1\n2\n"})
+    write(f"{tmp_path}/today", {HERE: {"rows": 3, "files": {"a.csv": {"bytes": 4, "rows": 2}}}})
     (tmp_path / "today" / "a.csv").symlink_to(tmp_path / "store" / "a-24.csv")
     (tmp_path / "link").symlink_to(tmp_path / "today")
     with pytest.raises(ContractError, match="states 3 lines of data in all its files, and 2 were read"):

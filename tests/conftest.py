@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.request import Request, urlopen
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from jobs.edge.context import StepContext
 from jobs.edge.session import start_spark
 from jobs.settings import Settings
+from tests.aws_server import aws_server, empty, refuse
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -52,30 +53,32 @@ def new_context(lake: str, tmp_path: Path) -> Callable[..., StepContext]:
 
 
 @pytest.fixture(scope="session")
-def aws_server() -> Iterator[str]:
+def aws_address() -> Iterator[str]:
     """The address of one moto server, over HTTP, for the whole run. Ask for `aws`: it starts empty for each test."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with aws_server() as address:
+        yield address
 
 
 @pytest.fixture
-def aws(aws_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def aws(aws_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an AWS account without anything in it; every boto3 client goes there, child processes' too."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, "/dev/null")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_address)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    urlopen(Request(f"{aws_server}/moto-api/reset", method="POST"), timeout=10).close()  # noqa: S310
-    return aws_server
+    empty(aws_address)
+    return aws_address
+
+
+@pytest.fixture
+def aws_refuses(aws: str) -> Iterator[Callable[..., None]]:
+    """`aws_refuses(403, "GET .*/models/")`: such requests fail from now on; `aws_refuses()`: none does any more."""
+    yield partial(refuse, aws)
+    refuse(aws)
 
 
 @pytest.fixture

@@ -7,21 +7,19 @@ that its task waits in a trigger. The states between are in the tests of each en
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import boto3
 import pytest
 
+from tests.aws_server import aws_process
+
 ROOT = Path(__file__).resolve().parents[2]
-SERVER = """
-import sys
+STATES = """
 from moto.core.utils import utcnow
 from moto.emrserverless.models import JobRun
-from moto.server import main
 
 def state(run):
     run.looks = getattr(run, "looks", 0) + 1
@@ -30,29 +28,17 @@ def state(run):
 JobRun.state = property(state, lambda run, end: setattr(run, "end", end))
 # moto knows only the day.
 JobRun.created_at = property(lambda run: run.made, lambda run, day: setattr(run, "made", utcnow()))
-main(sys.argv[1:])
 """
 STEPS = ["prepare", "monitor", "train", "promote", "score", "publish", "report"]
 
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = (tmp_path_factory.mktemp("moto") / "log").open("w")
-    server = subprocess.Popen([ROOT / ".venv/bin/python", "-c", SERVER, "-p", str(port)], stdout=log, stderr=log)
-    try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
-        log.close()
+    with (
+        (tmp_path_factory.mktemp("moto") / "log").open("w") as log,
+        aws_process(python=ROOT / ".venv/bin/python", first=STATES, log=log) as address,
+    ):
+        yield address
 
 
 @pytest.fixture

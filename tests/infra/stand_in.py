@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from tests.aws_server import aws_server
+
 # What moto takes and does not give back, or writes in another way: of these a second plan may speak, of nothing else.
 FORGETS = {
     "aws_appautoscaling_target": {"tags_all"},
@@ -30,7 +32,6 @@ def aws_stand_in() -> Iterator[str]:
     """The address of a server that is an AWS account without anything in it."""
     from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
     from moto.budgets.responses import BudgetsResponse
-    from moto.server import ThreadedMotoServer
 
     added = (
         patch.object(ApplicationAutoScalingResponse, "list_tags_for_resource", _no_tags, create=True),
@@ -40,14 +41,11 @@ def aws_stand_in() -> Iterator[str]:
         patch.dict("os.environ", MOTO_IAM_LOAD_MANAGED_POLICIES="true", VALIDATE_LAMBDA_S3="false"),
     )
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     for one in added:
         one.start()
     try:
-        server.start()
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-        server.stop()
+        with aws_server() as address:
+            yield address
     finally:
         for one in added:
             one.stop()

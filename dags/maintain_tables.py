@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 from policy import DEFAULT_ARGS, LAKE_PARAMS, START
-from spark_engine import on_cluster, spark_task
+from spark_engine import on_lake, spark_task
 
 with DAG(
     "maintain_tables",
@@ -20,7 +20,7 @@ with DAG(
     params=LAKE_PARAMS,
     tags=["formcast", "maintenance"],
 ):
-    on_cluster(
+    on_lake(
         spark_task(
             "maintain", command=["maintain"], minutes=120, doc_md="Compact files; remove what is past keeping."
         )

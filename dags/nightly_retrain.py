@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 from policy import DEFAULT_ARGS, INPUT_PARAMS, LAKE_PARAMS, PREDICTIONS, SEARCH_PARAMS, START
-from spark_engine import on_cluster, spark_task
+from spark_engine import on_lake, spark_task
 
 with DAG(
     "nightly_retrain",
@@ -32,7 +32,7 @@ with DAG(
     params=INPUT_PARAMS | SEARCH_PARAMS | LAKE_PARAMS,
     tags=["formcast", "batch"],
 ):
-    on_cluster(
+    on_lake(
         spark_task("prepare", minutes=60, doc_md="Ingest the input into `forms`; quarantine broken lines."),
         spark_task("monitor", minutes=20, doc_md="Note the facts of the input; stop on a sudden loss of rows."),
         spark_task("train", minutes=120, doc_md="Fit and judge every candidate on the same held-out forms."),

@@ -124,6 +124,12 @@ INPUT_PARAMS: dict[str, Param] = {
             "Empty: when the oldest file of the input was written."
         ),
     ),
+    "allow_older": Param(
+        None,
+        type=["null", "boolean"],
+        title="Allow older data",
+        description="Let a dump that is older than what is live take its place. Empty: no.",
+    ),
     "max_reject_fraction": Param(
         None,
         type=["null", "number"],
@@ -138,11 +144,35 @@ INPUT_PARAMS: dict[str, Param] = {
         minimum=0,
         maximum=1,
         title="Largest loss of forms",
-        description="With fewer forms than last run by over this share, the run stops before training. Empty: 0.5.",
+        description="If more than this share of the live forms are gone, nothing is replaced. Empty: 0.1.",
+    ),
+    "warn_row_drop": Param(
+        None,
+        type=["null", "number"],
+        minimum=0,
+        maximum=1,
+        title="Loss of forms worth a warning",
+        description="From this share of the live forms on, the summary and the report warn. Empty: 0.02.",
+    ),
+    "expected_rows": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Expected lines",
+        description="Lines of data that the input must have; with another number nothing is replaced. Empty: any.",
     ),
 }
 
 SEARCH_PARAMS: dict[str, Param] = {
+    "publish": Param(
+        None,
+        type=["null", "boolean"],
+        title="Publish",
+        description=(
+            "No: a rehearsal, as for a backfill. The run ingests, trains and judges beside the tables; nothing goes "
+            "live. Empty: yes."
+        ),
+    ),
     "search_budget": Param(
         None,
         type=["null", "string"],

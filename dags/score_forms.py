@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 from policy import DEFAULT_ARGS, INPUT_PARAMS, LAKE_PARAMS, PREDICTIONS, START
-from spark_engine import on_cluster, spark_task
+from spark_engine import on_lake, spark_task
 
 with DAG(
     "score_forms",
@@ -23,7 +23,7 @@ with DAG(
     params=INPUT_PARAMS | LAKE_PARAMS,
     tags=["formcast", "batch"],
 ):
-    on_cluster(
+    on_lake(
         spark_task("prepare", minutes=60, doc_md="Ingest the input into `forms`; quarantine broken lines."),
         spark_task("monitor", minutes=20, doc_md="Note the facts of the input; stop on a sudden loss of rows."),
         spark_task("score", minutes=60, doc_md="Replace `predictions`: one row a form, by the champion."),

@@ -1,4 +1,4 @@
-"""The tasks of a DAG: `spark_task` makes that of a step, `on_cluster` chains them between a cluster's begin and end.
+"""The tasks of a DAG: `spark_task` makes that of a step, `on_lake` chains them while their run has lake and cluster.
 
 A parameter is known when a run starts, tasks when a file is read. So a DAG has the same tasks whatever the engine,
 and an operator asks when it is executed which engine shall run its step (docs/adr/0010).
@@ -7,12 +7,19 @@ and an operator asks when it is executed which engine shall run its step (docs/a
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator, BaseOperatorLink, chain
-from engines import Engine, load_cluster, load_engine
+from airflow.sdk.exceptions import AirflowFailException
+from engines import Engine, load_claims, load_cluster, load_engine
+from engines.environment import CLAIM_TASK, PINNED
+
+LOOK, LOOK_ON_AWS = timedelta(seconds=5), timedelta(seconds=30)
+"""How often a run that waits asks for the lake."""
 
 
 class LogsLink(BaseOperatorLink):
@@ -92,6 +99,46 @@ class ClusterOperator(_EngineOperator):
         load_cluster(self.engine)(self).resume(context)
 
 
+class ClaimOperator(_EngineOperator):
+    """Claims the lake for a run, so that no other run writes meanwhile, or gives it up.
+
+    While another run has it, the task waits without a worker's slot, for FORMCAST_CLAIM_WAIT at most.
+    """
+
+    ui_color = "#cfe2f3"
+
+    def __init__(self, *, claims: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.claims = claims
+
+    def execute(self, context: Any, event: Any = None, since: str = "") -> None:
+        claims = load_claims(self.engine)(self, context)
+        if not self.claims:
+            claims.release()
+            return
+        for name in PINNED:
+            context["ti"].xcom_push(key=name, value=os.environ.get(name, ""))
+        if busy := claims.claim():
+            self._wait(busy, since or datetime.now(UTC).isoformat())
+
+    def _wait(self, busy: str, since: str) -> None:
+        limit = os.environ.get("FORMCAST_CLAIM_WAIT") or "2h"
+        left = datetime.fromisoformat(since) + span(limit) - datetime.now(UTC)
+        if left <= timedelta():
+            raise AirflowFailException(f"{busy} This run has waited for {limit} (FORMCAST_CLAIM_WAIT).")
+        self.log.info("%s Waiting for %s at most.", busy, limit)
+        pause = min(left, LOOK if self.engine == "local" else LOOK_ON_AWS)
+        self.defer(trigger=TimeDeltaTrigger(pause), method_name="execute", kwargs={"since": since})
+
+
+def span(text: str) -> timedelta:
+    """A time such as 90, 90s, 10m or 2h. Raises AirflowFailException for another text."""
+    found = re.fullmatch(r"(\d+)([smh]?)", text)
+    if found is None:
+        raise AirflowFailException(f"FORMCAST_CLAIM_WAIT cannot be {text!r}: give a time such as 90s, 10m or 2h.")
+    return timedelta(seconds=int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]])
+
+
 _GIVEN = (
     "engine",
     "lake",
@@ -100,8 +147,12 @@ _GIVEN = (
     "layout",
     "mode",
     "data_until",
+    "allow_older",
+    "publish",
     "max_reject_fraction",
     "max_row_drop",
+    "warn_row_drop",
+    "expected_rows",
     "search_budget",
 )
 
@@ -116,15 +167,23 @@ def spark_task(step: str, *, minutes: int, command: list[str] | None = None, **k
     )
 
 
-def on_cluster(*steps: StepOperator) -> None:
-    """Chain the steps of a DAG; before them the cluster begins, after them it ends, whatever became of them."""
+def on_lake(*steps: StepOperator) -> None:
+    """Chain the steps of a DAG: their run claims the lake before them and gives it up after them, and has a cluster
+    meanwhile, whatever became of them.
+    """
     # The lake's pool is for writers: a cluster that waits for a slot of it would only cost.
     common = {"settings": _settings(), "pool": "default_pool", "execution_timeout": timedelta(minutes=30)}
+    claim = ClaimOperator(
+        task_id=CLAIM_TASK, claims=True, doc_md="Wait until no other run writes in the lake; keep it.", **common
+    )
+    release = ClaimOperator(
+        task_id="release_lake", claims=False, doc_md="Give the lake up, also after a failure.", **common
+    )
     start = ClusterOperator(
         task_id="start_cluster", begins=True, doc_md="Make the run's cluster, where the engine has one.", **common
     )
     end = ClusterOperator(task_id="end_cluster", begins=False, doc_md="End it, also after a failure.", **common)
-    chain(start, *steps, end.as_teardown(setups=start))
+    chain(claim, start, *steps, end.as_teardown(setups=start), release.as_teardown(setups=claim))
 
 
 def _settings() -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from jobs.commands import keys
+from jobs.commands.claim import claim, release
 from jobs.commands.explain import explain
 from jobs.commands.export import export
 from jobs.commands.nightly import nightly
@@ -39,18 +40,21 @@ def step(
     name: Annotated[str, typer.Argument(help="prepare, monitor, train, promote, score, publish or report.")],
     run_id: RunId,
     lake: Lake = None,
+    again: Annotated[bool, typer.Option("--again", help="Do it again, and so the steps after it.")] = False,
 ) -> None:
     """Run one step of a run; done before, it is not done again. Other settings come from FORMCAST_*."""
-    from jobs.runner import run_step
+    from jobs.runner import redo_of, run_step
     from jobs.steps import load_step
 
-    entry = run_step(load_step(name), name, run_id, settings_with(lake=lake))
+    settings = settings_with(lake=lake)
+    redo = redo_of(settings, run_id, name) + 1 if again else settings.redo
+    entry = run_step(load_step(name), name, run_id, settings.model_copy(update={"redo": redo}))
     typer.echo(entry.message)
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(nightly, runs, run, report, show, explain, rejects, models, export),
-    *(generations, pin, unpin, stream, rollback, replay, maintain, sample, serve, worker),
+    *(generations, pin, unpin, stream, rollback, replay, maintain, sample, serve, worker, claim, release),
 )
 for command in COMMANDS:
     app.command()(command)

@@ -23,3 +23,9 @@ class MissingError(FormcastError):
     """Something that is needed is not there: Java, a table, a model, a jar."""
 
     exit_code = 4
+
+
+class BusyError(FormcastError):
+    """Another run has the lake: the same call succeeds once that has ended."""
+
+    exit_code = 75

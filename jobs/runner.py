@@ -6,18 +6,19 @@ import json
 import logging
 import re
 import subprocess
+import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 
+from jobs.edge.claim import claims_of, wait_for
 from jobs.edge.context import StepContext, StepResult, rows_of
 from jobs.edge.files import LakeFiles
-from jobs.edge.ledger import FAILED, SUCCEEDED, Entry
-from jobs.edge.lock import STEP_LOCK, only_writer
-from jobs.edge.places import in_s3
+from jobs.edge.ledger import FAILED, REDO, SUCCEEDED, Entry, Ledger
+from jobs.edge.tables import Tables
 from jobs.errors import FormcastError, MissingError
 from jobs.settings import ROOT, Settings
 from speed.errors import SpeedError
@@ -31,27 +32,32 @@ Step = Callable[[StepContext], StepResult]
 
 
 def run_step(step: Step, name: str, run_id: str, settings: Settings) -> Entry:
-    """Run `step` unless the ledger says that this run has done it; answers the ledger's entry.
+    """Run `step` unless the ledger says that this run has done it. Returns the ledger's entry.
 
-    Raises what the step raised, after it is in the ledger.
+    Waits while another run has the lake, and raises BusyError if that takes too long. Raises what the step raised,
+    after it is in the ledger.
     """
     context = StepContext(clean_run_id(run_id), name, settings, datetime.now(UTC))
-    with _the_only_writer(context):
-        return context.ledger.succeeded(context.run_id, name) or _attempt(step, context)
+    with ExitStack() as claim:
+        writing = lambda: claim.enter_context(claims_of(settings).writing(context.run_id, name))  # noqa: E731
+        wait_for(writing, settings.claim_wait_seconds, partial(tell_waiting, context))
+        context = replace(context, started_at=datetime.now(UTC))
+        return context.ledger.done(context.run_id, name, settings.redo) or _attempt(step, context)
 
 
-def _the_only_writer(context: StepContext) -> AbstractContextManager[object]:
-    """Nobody else writes in the lake until this ends. Raises FormcastError where somebody does."""
-    lake = context.settings.lake
-    if not in_s3(lake):
-        return only_writer(Path(lake), STEP_LOCK)
-    from jobs.edge.lease import leased  # noqa: PLC0415 - boto3 takes a quarter of a second to import
+def redo_of(settings: Settings, run_id: str, step: str) -> int:
+    """With which `redo` a step of a run was last done; -1 if it was not."""
+    entry = Ledger(Tables(settings.lake)).succeeded(clean_run_id(run_id), step)
+    return int(entry.details.get(REDO, 0)) if entry else -1
 
-    return leased(lake, context.run_id, last=context.step in LAST_STEPS)
+
+def tell_waiting(context: StepContext, sentence: str) -> None:
+    tell_status(context, "waiting", sentence)
+    print(f"formcast: {sentence} Waiting for {context.settings.claim_wait} at most.", file=sys.stderr, flush=True)
 
 
 def _attempt(step: Step, context: StepContext) -> Entry:
-    _tell(context, "running")
+    tell_status(context, "running")
     entry = Entry(
         run_id=context.run_id,
         step=context.step,
@@ -61,6 +67,7 @@ def _attempt(step: Step, context: StepContext) -> Entry:
         code_version=code_version(),
         engine=context.settings.engine,
     )
+    redone = {REDO: str(context.settings.redo)} if context.settings.redo else {}
     try:
         result = step(context)
         for balance in result.balances:
@@ -68,7 +75,7 @@ def _attempt(step: Step, context: StepContext) -> Entry:
         _write_metrics(context, result)
     except Exception as error:
         failure = _in_a_sentence(error, context)
-        _tell(context, FAILED, str(failure), failure.exit_code)
+        tell_status(context, FAILED, str(failure), failure.exit_code)
         context.ledger.append(replace(entry, status=FAILED, finished_at=datetime.now(UTC), message=str(failure)))
         _report_failure(context)
         raise failure from error
@@ -79,10 +86,10 @@ def _attempt(step: Step, context: StepContext) -> Entry:
         counts=result.counts | {rows_of(table.table): table.rows for table in result.wrote},
         versions_read={table.table: table.version for table in result.read},
         versions_written={table.table: table.version for table in result.wrote},
-        details=result.details,
+        details=result.details | redone,
     )
     context.ledger.append(entry)
-    _tell(context, SUCCEEDED, result.message)
+    tell_status(context, SUCCEEDED, result.message)
     return entry
 
 
@@ -142,8 +149,8 @@ def _write_metrics(context: StepContext, result: StepResult) -> None:
     context.tables.replace("metrics", rows, where=f"run_id = '{context.run_id}' AND name IN ({names})")
 
 
-def _tell(context: StepContext, status: str, message: str = "", exit_code: int = 0) -> None:
-    """Write the step's status where whoever watches it looks: in a folder, or from EMR in S3. Never seen half."""
+def tell_status(context: StepContext, status: str, message: str = "", exit_code: int = 0) -> None:
+    """Write the step's status, whole, where whoever watches it looks: in a folder, or from EMR in S3."""
     now = datetime.now(UTC).isoformat()
     told = {"step": context.step, "status": status, "at": now, "message": message, "exit_code": exit_code}
     name = f"{context.run_id}/{context.step}.status.json"

@@ -59,7 +59,12 @@ class Settings(LakeSettings):
     coverage: float = Field(0.9, gt=0, lt=1, description="Share of forms whose rate the intervals hold.")
     fit_fraction: float = Field(0.4, gt=0, le=1, description="Share of training rows that a fit sees.")
     fit_all_below: int = Field(100_000, ge=0, description="Up to this many training rows, fit on all.")
-    stale_after_days: int = Field(7, ge=1, description="An older champion yields to a model not worse.")
+    least_gain: float = Field(
+        0.001, ge=0, lt=1, description="Share of the champion's loss by which a model must beat it to take its place."
+    )
+    stale_after_days: int = Field(
+        7, ge=1, description="An older champion is reviewed once in as many days: weaker evidence against it will do."
+    )
     keep_generations: int = Field(3, ge=1, description="Serving generations kept, with the live one.")
     dynamodb_writes: int = Field(
         2_000, ge=1, description="Items a second that publish writes to DynamoDB, over all executors."

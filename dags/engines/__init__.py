@@ -19,6 +19,8 @@ ENGINES = {
     "emr": "engines.emr:Emr",
 }
 CLUSTERS = {"emr": "engines.emr_cluster:EmrCluster"}
+CLAIMS = {"local": "engines.local:LocalClaims"}
+"""Who claims a lake for a run: on AWS, this process itself."""
 
 
 class Engine(Protocol):
@@ -49,6 +51,12 @@ def load_cluster(name: str) -> type[Any] | None:
         load_engine(name)
         return None
     return _load(CLUSTERS[name])
+
+
+def load_claims(name: str) -> type[Any]:
+    """The class that claims the lake for the runs of an engine. Raises as load_engine does."""
+    load_engine(name)
+    return _load(CLAIMS.get(name, "engines.claims:S3Claims"))
 
 
 def _load(place: str) -> type[Any]:

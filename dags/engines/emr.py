@@ -13,9 +13,10 @@ from airflow.providers.amazon.aws.triggers.emr import EmrAddStepsTrigger
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from engines import job
+from engines.claims import S3Claims
 from engines.emr_cluster import ACTIVE, GRACE, log_url, run_clusters
 from engines.emr_request import step_request
-from engines.environment import job_environment, required
+from engines.environment import job_environment, redo_of
 from engines.s3 import S3Files
 
 NAME = "emr"
@@ -26,21 +27,21 @@ ENDED_BADLY = {"FAILED", "CANCELLED", "INTERRUPTED"}
 class Emr:
     """A step on the cluster. Its log is with the cluster's; its sentence comes back through the lake.
 
-    A task that is cleared while it waits leaves its step working, and its next try takes it up; a task that is marked
-    as failed lets end_cluster end the step with the cluster.
+    A task that is cleared is done again: what was still at work is cancelled first. A task that is marked as failed
+    lets end_cluster end the step with the cluster.
     """
 
     def __init__(self, step: Any) -> None:
         self._step = step
-        (self._code,) = required("FORMCAST_CODE_URI")
         self._hook = EmrHook(emr_conn_id=None)
         self._cluster_id = self._step_id = ""
 
     def run(self, context: Any) -> None:
-        env = job_environment(self._step.settings, context)
-        name = job.task_name(context)
+        redo = redo_of(self._step, context)
+        env, name = job_environment(self._step.settings, context, redo), job.task_name(context, redo)
         with job.plain_errors(f"Step {self._step.task_id} cannot be started on EMR"):
-            steps = self._steps(context, name)
+            self._end_what_was_cleared(context, job.names_before(context, redo))
+            steps = self._steps(context, {name})
             if steps and steps[-1]["Status"]["State"] == CANCELLING:
                 # Only one may write: the next is added when this one is gone.
                 self._step_id = steps[-1]["Id"]
@@ -48,15 +49,16 @@ class Emr:
             if steps and steps[-1]["Status"]["State"] not in ENDED_BADLY:
                 told, self._step_id = self._told(name, len(steps) - 1, env), steps[-1]["Id"]
             else:
+                S3Claims(self._step, context).check()
                 told = self._told(name, len(steps), env)
-                self._step_id = self._start(name, told, env)
+                self._step_id = self._start(context, name, told, env)
             self._settle(context, told)
 
     def resume(self, context: Any) -> None:
-        env = job_environment(self._step.settings, context)
-        name = job.task_name(context)
+        redo = redo_of(self._step, context)
+        env, name = job_environment(self._step.settings, context, redo), job.task_name(context, redo)
         with job.plain_errors(f"Step {self._step.task_id} cannot be followed on EMR"):
-            steps = self._steps(context, name, active=False)
+            steps = self._steps(context, {name}, active=False)
             self._step_id = steps[-1]["Id"]
             self._settle(context, self._told(name, len(steps) - 1, env))
 
@@ -102,8 +104,17 @@ class Emr:
             timeout=timedelta(seconds=looks * job.LOOK_SECONDS) + GRACE,
         )
 
-    def _steps(self, context: Any, name: str, *, active: bool = True) -> list[dict[str, Any]]:
-        """The steps of a name on the run's newest cluster, which must be `active` to take one; the oldest first."""
+    def _end_what_was_cleared(self, context: Any, names: set[str]) -> None:
+        """A step that was at work when its task was cleared ends before the next begins: only one may write."""
+        steps = self._steps(context, names) if names else []
+        working = [step for step in steps if step["Status"]["State"] not in (SUCCEEDED, *ENDED_BADLY)]
+        if working:
+            self._step_id = working[-1]["Id"]
+            self.stop()
+            self._wait(job.looks(self._step.minutes), "execute")
+
+    def _steps(self, context: Any, names: set[str], *, active: bool = True) -> list[dict[str, Any]]:
+        """The steps of these names on the run's newest cluster, oldest first; active: which can take one."""
         found = run_clusters(self._hook.conn, context, ACTIVE if active else ())
         if not found:
             raise AirflowFailException(
@@ -111,12 +122,12 @@ class Emr:
             )
         self._cluster_id = found[-1]["Id"]
         pages = self._hook.conn.get_paginator("list_steps").paginate(ClusterId=self._cluster_id)
-        steps = [step for page in pages for step in page["Steps"] if step["Name"] == name]
+        steps = [step for page in pages for step in page["Steps"] if step["Name"] in names]
         return sorted(steps, key=lambda step: step["Status"]["Timeline"]["CreationDateTime"])
 
-    def _start(self, name: str, told: str, env: dict[str, str]) -> str:
+    def _start(self, context: Any, name: str, told: str, env: dict[str, str]) -> str:
         region = self._hook.conn.meta.region_name
-        spark = job.spark_properties(S3Files(), self._code, NAME, env, region)
+        spark = job.spark_properties(S3Files(), job.code_uri(context), NAME, env, region)
         driver = job.step_environment(env, told, NAME, region)
         request = step_request(name, self._step.command, spark, driver)
         return self._hook.conn.add_job_flow_steps(JobFlowId=self._cluster_id, Steps=[request])["StepIds"][0]

@@ -15,7 +15,8 @@ from airflow.providers.amazon.aws.triggers.emr import EmrServerlessStartJobTrigg
 from airflow.sdk.exceptions import AirflowException
 
 from engines import job
-from engines.environment import job_environment, required
+from engines.claims import S3Claims
+from engines.environment import job_environment, redo_of, required
 from engines.s3 import S3Files
 
 NAME = "emr_serverless"
@@ -30,17 +31,18 @@ class EmrServerless:
 
     def __init__(self, step: Any) -> None:
         self._step = step
-        self._application, self._role, self._code, self._logs = required(
-            *("FORMCAST_EMR_APPLICATION_ID", "FORMCAST_EMR_JOB_ROLE_ARN", "FORMCAST_CODE_URI", "FORMCAST_EMR_LOG_URI")
+        self._application, self._role, self._logs = required(
+            *("FORMCAST_EMR_APPLICATION_ID", "FORMCAST_EMR_JOB_ROLE_ARN", "FORMCAST_EMR_LOG_URI")
         )
         self._hook = EmrServerlessHook()
         self._job_id = ""
 
     def run(self, context: Any) -> None:
-        env = job_environment(self._step.settings, context)
-        name = job.task_name(context)
+        redo = redo_of(self._step, context)
+        env, name = job_environment(self._step.settings, context, redo), job.task_name(context, redo)
         with job.plain_errors(f"Step {self._step.task_id} cannot be started on EMR Serverless"):
-            runs = self._runs(context, name)
+            self._end_what_was_cleared(context, job.names_before(context, redo))
+            runs = self._runs(context, {name})
             if runs and runs[-1]["state"] == CANCELLING:
                 # Only one may write: the next is started when this one is gone.
                 self._job_id = runs[-1]["id"]
@@ -48,15 +50,16 @@ class EmrServerless:
             if runs and runs[-1]["state"] not in ENDED_BADLY:
                 attempt, self._job_id = job.Attempt(name, len(runs) - 1), runs[-1]["id"]
             else:
+                S3Claims(self._step, context).check()
                 attempt = job.Attempt(name, len(runs))
-                self._job_id = self._start(attempt, env)
+                self._job_id = self._start(attempt, env, job.code_uri(context))
             self._settle(context, attempt.told(env["FORMCAST_LAKE"]))
 
     def resume(self, context: Any) -> None:
-        env = job_environment(self._step.settings, context)
-        name = job.task_name(context)
+        redo = redo_of(self._step, context)
+        env, name = job_environment(self._step.settings, context, redo), job.task_name(context, redo)
         with job.plain_errors(f"Step {self._step.task_id} cannot be followed on EMR Serverless"):
-            runs = self._runs(context, name)
+            runs = self._runs(context, {name})
             self._job_id = runs[-1]["id"]
             self._settle(context, job.Attempt(name, len(runs) - 1).told(env["FORMCAST_LAKE"]))
 
@@ -97,21 +100,31 @@ class EmrServerless:
             timeout=timedelta(seconds=looks * job.LOOK_SECONDS) + GRACE,
         )
 
-    def _runs(self, context: Any, name: str) -> list[dict[str, Any]]:
-        """The job runs of a name since this run of the DAG began, the oldest first."""
+    def _end_what_was_cleared(self, context: Any, names: set[str]) -> None:
+        """A job that was at work when its task was cleared ends before the next begins: only one may write."""
+        runs = self._runs(context, names) if names else []
+        working = [run for run in runs if run["state"] not in (SUCCEEDED, *ENDED_BADLY)]
+        if working:
+            self._job_id = working[-1]["id"]
+            if working[-1]["state"] != CANCELLING:
+                self.stop()
+            self._wait(job.looks(self._step.minutes), "execute")
+
+    def _runs(self, context: Any, names: set[str]) -> list[dict[str, Any]]:
+        """The job runs of these names since this run of the DAG began, the oldest first."""
         pages = self._hook.conn.get_paginator("list_job_runs").paginate(
             applicationId=self._application, createdAtAfter=job.run_begin(context)
         )
-        runs = [run for page in pages for run in page["jobRuns"] if run.get("name") == name]
+        runs = [run for page in pages for run in page["jobRuns"] if run.get("name") in names]
         return sorted(runs, key=lambda run: run["createdAt"])
 
-    def _start(self, attempt: job.Attempt, env: dict[str, str]) -> str:
+    def _start(self, attempt: job.Attempt, env: dict[str, str], code: str) -> str:
         region = self._hook.conn.meta.region_name
         files = S3Files()
         driver = job.step_environment(env, attempt.told(env["FORMCAST_LAKE"]), NAME, region)
-        spark = job.spark_properties(files, self._code, NAME, env, region)
+        spark = job.spark_properties(files, code, NAME, env, region)
         spark |= {f"spark.emr-serverless.driverEnv.{name}": value for name, value in driver.items()}
-        log4j = files.properties(f"{self._code}/spark_conf/log4j2_aws.properties", "=")
+        log4j = files.properties(f"{code}/spark_conf/log4j2_aws.properties", "=")
         answer = self._hook.conn.start_job_run(
             applicationId=self._application,
             clientToken=attempt.token,
@@ -120,9 +133,9 @@ class EmrServerless:
             executionTimeoutMinutes=self._step.minutes,
             jobDriver={
                 "sparkSubmit": {
-                    "entryPoint": f"{self._code}/entry.py",
+                    "entryPoint": f"{code}/entry.py",
                     "entryPointArguments": self._step.command,
-                    "sparkSubmitParameters": self._submit_parameters(),
+                    "sparkSubmitParameters": self._submit_parameters(code),
                 }
             },
             configurationOverrides={
@@ -137,10 +150,10 @@ class EmrServerless:
         )
         return answer["jobRunId"]
 
-    def _submit_parameters(self) -> str:
+    def _submit_parameters(self, code: str) -> str:
         """The service unpacks what is named here before it starts Python, on the driver as on executors."""
         conf = {
-            "spark.archives": f"{self._code}/environment.tar.gz#environment",
+            "spark.archives": f"{code}/environment.tar.gz#environment",
             "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": PYTHON,
             "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": PYTHON,
             "spark.executorEnv.PYSPARK_PYTHON": PYTHON,

@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import BotoCoreError, ClientError
 
 from engines import NO_RETRY_CAN_HELP
+from engines.environment import pinned
 from engines.s3 import S3Files
 from engines.sizing import spark_sizes
 
@@ -46,10 +47,26 @@ class Attempt:
         return f"{lake.rstrip('/')}/logs/steps/{self.token}"
 
 
-def task_name(context: Any) -> str:
-    """The name of a task of a run, the same for each try; at most 256 characters, as AWS has it."""
+def task_name(context: Any, redo: int = 0) -> str:
+    """The name of a task of a run, the same for each try; at most 256 characters, as AWS has it.
+
+    redo: of a task that was cleared (engines.environment.redo_of). It is then done anew, under a name of its own.
+    """
     task = context["ti"]
-    return owned(f"{task.dag_id}.{task.task_id} {task.run_id}")
+    return owned(f"{task.dag_id}.{task.task_id} {task.run_id}" + (f" redo {redo}" if redo else ""))
+
+
+def names_before(context: Any, redo: int) -> set[str]:
+    """What the task was called before it was cleared, however often: a job of these names is of no use any more."""
+    return {task_name(context, earlier) for earlier in range(redo)}
+
+
+def code_uri(context: Any) -> str:
+    """Where the run's code package is: as the run found it when it began. Raises AirflowFailException without one."""
+    place = pinned(context, "FORMCAST_CODE_URI").strip().rstrip("/")
+    if not place:
+        raise AirflowFailException("Airflow's environment lacks FORMCAST_CODE_URI: set what the engine needs.")
+    return place
 
 
 def owned(name: str) -> str:

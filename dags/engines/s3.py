@@ -23,7 +23,7 @@ class S3Files:
         """Bytes of text behind an s3:// file, folder or glob; 0 where nothing is there, which the step will say."""
         if not pattern:
             return 0
-        bucket, wanted = _split(pattern)
+        bucket, wanted = split(pattern)
         fixed = wanted[: min((wanted.index(sign) for sign in _WILD if sign in wanted), default=len(wanted))]
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=fixed)
         found = [file for page in pages for file in page.get("Contents", ())]
@@ -37,17 +37,18 @@ class S3Files:
 
     def status(self, folder: str) -> dict[str, Any] | None:
         """The status that a step has left in `folder`, or None: it did not come that far."""
-        bucket, prefix = _split(folder)
+        bucket, prefix = split(folder)
         found = self._client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/").get("Contents", ())
         files = [file["Key"] for file in found if file["Key"].endswith(".status.json")]
         return json.loads(self._text(f"s3://{bucket}/{files[0]}")) if files else None
 
     def _text(self, place: str) -> str:
-        bucket, key = _split(place)
+        bucket, key = split(place)
         return self._client.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
 
 
-def _split(place: str) -> tuple[str, str]:
+def split(place: str) -> tuple[str, str]:
+    """Bucket and key of an s3:// place."""
     bucket, _, key = place.removeprefix("s3://").partition("/")
     return bucket, key.strip("/")
 

@@ -6,7 +6,8 @@ import os
 import re
 import signal
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -15,9 +16,9 @@ import typer
 from rich.console import Console
 
 from jobs.commands.options import settings_with
-from jobs.commands.progress import Progress, forget_unfinished
+from jobs.commands.progress import CLAIM, Progress, forget_unfinished
 from jobs.edge.airflow import DagRun
-from jobs.edge.lock import RUN_LOCK, only_writer
+from jobs.edge.lock import only_holder
 from jobs.edge.places import in_s3
 from jobs.errors import FormcastError, UsageError
 from jobs.settings import ROOT, Settings
@@ -25,7 +26,7 @@ from jobs.settings import ROOT, Settings
 DAG_ID = "nightly_retrain"
 PARAMS = {
     *("input", "lake", "columns", "layout", "mode", "data_until"),
-    *("max_reject_fraction", "max_row_drop", "search_budget"),
+    *("max_reject_fraction", "max_row_drop", "warn_row_drop", "expected_rows", "search_budget"),
 }
 LOOK_SECONDS = 0.2
 INTERRUPTED = 130
@@ -43,7 +44,9 @@ def nightly(  # noqa: PLR0917  (options, which typer passes by name)
         Text, typer.Option(help="The input knows all up to this time (2026-11-24T01:30Z); else when it was written.")
     ] = None,
     max_reject_fraction: Annotated[float | None, typer.Option(help="Over this share of bad lines: stop.")] = None,
-    max_row_drop: Annotated[float | None, typer.Option(help="Over this loss of forms since last run: stop.")] = None,
+    max_row_drop: Annotated[float | None, typer.Option(help="Over this loss of forms that are live: stop.")] = None,
+    warn_row_drop: Annotated[float | None, typer.Option(help="From this loss of forms on: warn.")] = None,
+    expected_rows: Annotated[int | None, typer.Option(help="Lines of data that the input must have.")] = None,
     budget: Annotated[Text, typer.Option(help="Time to search for parameters: 90s, 10m or 1h.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the summary as JSON too.")] = None,
     run_id: Annotated[Text, typer.Option(help="Name of the run; a failed one goes on under its name.")] = None,
@@ -59,6 +62,8 @@ def nightly(  # noqa: PLR0917  (options, which typer passes by name)
             data_until=data_until,
             max_reject_fraction=max_reject_fraction,
             max_row_drop=max_row_drop,
+            warn_row_drop=warn_row_drop,
+            expected_rows=expected_rows,
             search_budget=budget,
         )
     )
@@ -78,18 +83,15 @@ def _run(settings: Settings, run_id: str) -> None:
     from jobs.steps import STEPS
 
     folder = Path(settings.logs) / run_id
-    forget_unfinished(folder)
     params = settings.model_dump(mode="json", include=PARAMS)
     env = {"FORMCAST_LOGS": settings.logs, "FORMCAST_RETRIES": os.environ.get("FORMCAST_RETRIES", "0")}
-    run = DagRun(ROOT, folder / "airflow.log", env)
     console = Console(stderr=True)
     console.print(f"Run {run_id}: {settings.input} -> {settings.lake}", markup=False, highlight=False, soft_wrap=True)
     # Ended from outside, as from the terminal: the steps' processes end with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with (
-        nullcontext() if in_s3(settings.lake) else only_writer(Path(settings.lake), RUN_LOCK) as hold,
-        Progress(folder, STEPS, console) as progress,
-    ):
+    with _alive(settings, run_id) as (hold, env_of_claim), Progress(folder, (CLAIM, *STEPS), console) as progress:
+        forget_unfinished(folder)
+        run = DagRun(ROOT, folder / "airflow.log", env | env_of_claim)
         try:
             run.start(DAG_ID, params | {"run_id": run_id}, hold)
             while run.ended() is None:
@@ -104,6 +106,23 @@ def _run(settings: Settings, run_id: str) -> None:
             run.stop()
     if run.ended():
         _fail(progress, run.log)
+
+
+@contextmanager
+def _alive(settings: Settings, run_id: str) -> Iterator[tuple[int | None, dict[str, str]]]:
+    """What tells other runs that this one is alive: a lock that its processes hold, and its name for the claim.
+
+    In S3 nobody could see a lock. There the claim is short between steps, since on one machine they follow at once.
+    """
+    if in_s3(settings.lake):
+        yield None, {"FORMCAST_CLAIM_KEEP": os.environ.get("FORMCAST_CLAIM_KEEP", "300")}
+        return
+    name = f".alive-{run_id}"
+    busy = f"Run {run_id} is under way already: wait until it has ended, or give this one another RUN_ID."
+    file = Path(settings.lake) / name
+    with only_holder(file, busy) as hold:
+        yield hold, {"FORMCAST_ALIVE": name}
+        file.unlink(missing_ok=True)
 
 
 def _fail(progress: Progress, log: Path) -> NoReturn:

@@ -15,6 +15,9 @@ from rich.live import Live
 from rich.table import Table
 
 WAITING, RUNNING, SUCCEEDED, FAILED = "waiting", "running", "succeeded", "failed"
+CLAIM = "claim"
+"""Not a step: a run waits there for another one that has the lake."""
+
 _MARKS = {
     WAITING: ("·", "dim"),
     RUNNING: ("▸", "cyan"),
@@ -67,7 +70,7 @@ class Progress:
                 continue
             if now.status == RUNNING or step not in self._began:
                 self._began[step] = time.monotonic()
-            if now.status != RUNNING:
+            if now.status in (SUCCEEDED, FAILED):
                 self._took[step] = _seconds_between(before, now)
             self._steps[step] = now
             if not self._console.is_terminal:
@@ -75,6 +78,8 @@ class Progress:
 
     def _line(self, step: str) -> str:
         status = self._steps[step]
+        if status.status == WAITING:
+            return f"{step}: waiting. {status.message}"
         if status.status == RUNNING:
             return f"{step}: running"
         word = "done" if status.status == SUCCEEDED else status.status
@@ -83,8 +88,12 @@ class Progress:
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 1))
         for step, status in self._steps.items():
+            if step == CLAIM and not status.message:
+                continue  # it had the lake at once
             mark, style = _MARKS.get(status.status, _MARKS[WAITING])
-            if status.status == RUNNING:
+            if status.status == WAITING:
+                seconds = status.message
+            elif status.status == RUNNING:
                 seconds = f"{time.monotonic() - self._began[step]:.0f} s"
             else:
                 seconds = f"{self._took[step]:.1f} s" if step in self._took else ""

@@ -23,11 +23,11 @@ class Contender:
     raw: Raw
 
 
-def save_contenders(models: Models, run_id: str, fitted: list[Fitted]) -> dict[str, Contender]:
-    """By family. What an earlier attempt of the run left in these folders gives way."""
+def save_contenders(models: Models, name: str, fitted: list[Fitted]) -> dict[str, Contender]:
+    """By family, as version <name>-<family>. What an attempt that was killed left in these folders gives way."""
     contenders = {}
     for each in fitted:
-        version = f"{run_id}-{each.family.name}"
+        version = f"{name}-{each.family.name}"
         staged = models.files.workplace(f"models/{version}")
         with models.files.shared(f"_staging/{version}", staged) as place:
             each.native.save(staged, place)

@@ -1,4 +1,4 @@
-"""One writer at a time on a lake in S3, whichever machine it is on: a lease that expires, held for a run.
+"""The claim on a lake in S3, whichever machine a run is on: a lease that expires, held for a run.
 
 The object `_lease` says which run may write, until when, and whether one of its steps is writing now. It changes only
 by conditional writes, so of two that want it one gets it. Between its steps a run keeps the lake for a while.
@@ -21,26 +21,16 @@ from urllib.parse import urlsplit
 import msgspec
 from botocore.exceptions import ClientError
 
-from jobs.errors import FormcastError
+from jobs.edge.claim import NAME, Lease, busy
+from jobs.errors import BusyError, FormcastError
 from speed.errors import SpeedError
 from speed.stores.aws import aws_client, plain_errors
 
-NAME = "_lease"
 SECONDS = 60.0
 """An active lease expires so long after its last renewal; half of it before, a holder that could not renew ends."""
-RESERVED_SECONDS = 600.0
-"""So long after a step the lake is kept for the next one of its run, unless the run's last step ended."""
 LOST = 75
 _MOVED = {"ConditionalRequestConflict", "PreconditionFailed"}
 _NOT_THERE = {"404", "NoSuchKey"}
-
-
-class Lease(msgspec.Struct, frozen=True):
-    """What the object says. token: of the step that is writing, "" between steps. until: seconds since 1970."""
-
-    run_id: str
-    token: str
-    until: float
 
 
 @dataclass
@@ -56,15 +46,16 @@ class LeaseObject:
         self._where = {"Bucket": parts.netloc, "Key": f"{prefix}/{NAME}" if prefix else NAME}
         self._client = aws_client("s3")  # impatient: a renewal that hangs would outlast the lease
 
-    def take(self, run_id: str, seconds: float) -> tuple[Lease, str]:
-        """Get the lease for a step of a run; it and its version. Raises FormcastError where another has it."""
-        found, version = self._read()
+    def take(self, run_id: str, seconds: float, step: str = "") -> tuple[Lease, str]:
+        """Get the lease for a step of a run; it and its version. Raises BusyError if another has it."""
+        found, version = self.read()
         if found is not None and found.until > self.clock() and (found.token or found.run_id != run_id):
-            raise FormcastError(self._busy(found, run_id))
-        mine = Lease(run_id, uuid.uuid4().hex, self.clock() + seconds)
+            raise BusyError(busy(found, run_id, self.lake, self.clock()))
+        since = found.since if found is not None and found.run_id == run_id else self.clock()
+        mine = Lease(run_id, uuid.uuid4().hex, self.clock() + seconds, since, step)
         taken = self.put(mine, version, mine.token)
         if taken is None:
-            raise FormcastError(self._busy(self._read()[0] or mine, run_id))
+            raise BusyError(busy(self.read()[0] or mine, run_id, self.lake, self.clock()))
         return mine, taken
 
     def put(self, lease: Lease, version: str | None, token: str) -> str | None:
@@ -74,7 +65,7 @@ class LeaseObject:
         """
         written = self._put(lease, version)
         if written is None:
-            found, there = self._read()
+            found, there = self.read()
             if found == lease:
                 return there
             if found is not None and found.token == token:
@@ -92,7 +83,7 @@ class LeaseObject:
                 raise
         return str(answer["ETag"])
 
-    def _read(self) -> tuple[Lease | None, str | None]:
+    def read(self) -> tuple[Lease | None, str | None]:
         with plain_errors(f"{self.lake}/{NAME}"):
             try:
                 answer: Any = self._client.get_object(**self._where)
@@ -102,36 +93,53 @@ class LeaseObject:
                 raise
             return msgspec.json.decode(answer["Body"].read(), type=Lease), str(answer["ETag"])
 
-    def _busy(self, found: Lease, run_id: str) -> str:
-        left = max(1, round(found.until - self.clock()))
-        if found.run_id == run_id:
-            return (
-                f"Another attempt of run {run_id} is writing in {self.lake}: wait until it has ended; one that was "
-                f"killed lets go by itself in {left} s."
-            )
-        return (
-            f"Run {found.run_id} is writing in {self.lake}: wait until it has ended, or give this one its own lake. "
-            f"If that run was killed, the lake is free in {left} s."
-        )
+
+@dataclass
+class S3Claims:
+    """The claim on a lake in S3. keep: seconds for which a run keeps it after its last sign of life between steps."""
+
+    lake: str
+    keep: float
+    seconds: float = SECONDS
+
+    def take(self, run_id: str, alive: str = "") -> None:
+        """Claim the lake for a run, or claim it for longer. Raises BusyError if it is another's."""
+        with _plainly():
+            place = LeaseObject(self.lake)
+            lease, version = place.take(run_id, self.seconds)
+            between = msgspec.structs.replace(lease, token="", until=place.clock() + self.keep)
+            place.put(between, version, lease.token)
+
+    def release(self, run_id: str) -> None:
+        """Give the lake up. What another run has, or a step of this run that is still at work, stays as it is."""
+        with _plainly():
+            place = LeaseObject(self.lake)
+            found, version = place.read()
+            if found is not None and found.run_id == run_id and not found.token:
+                place.put(msgspec.structs.replace(found, until=0.0), version, found.token)
+
+    @contextmanager
+    def writing(self, run_id: str, step: str) -> Iterator[None]:
+        """Hold the lake for a step; afterwards its run keeps it if it had claimed it before. Raises BusyError."""
+        with _plainly():
+            place = LeaseObject(self.lake)
+            found, _ = place.read()
+            is_claimed = found is not None and found.run_id == run_id and found.until > place.clock()
+            lease, version = place.take(run_id, self.seconds, step)
+        keeper = _Keeper(place, lease, version, self.seconds)
+        keeper.start()
+        try:
+            yield
+        finally:
+            keeper.end(self.keep if is_claimed else 0.0)
 
 
 @contextmanager
-def leased(lake: str, run_id: str, *, last: bool, seconds: float = SECONDS) -> Iterator[None]:
-    """Hold the lake for a step of a run, which `last` ends. Raises FormcastError where another run holds it."""
-    try:
-        place = LeaseObject(lake)
-        lease, version = place.take(run_id, seconds)
-    except SpeedError as error:
-        raise FormcastError(str(error)) from error
-    keeper = _Keeper(place, lease, version, seconds)
-    keeper.start()
-    succeeded = False
+def _plainly() -> Iterator[None]:
     try:
         yield
-        succeeded = True
-    finally:
-        # A step that failed lets go at once: what comes next may be another run.
-        keeper.end(RESERVED_SECONDS if succeeded and not last else 0.0)
+    except SpeedError as error:
+        raise FormcastError(str(error)) from error
 
 
 class _Keeper:
@@ -170,7 +178,8 @@ class _Keeper:
         self._ended.set()
         for thread in self._threads:
             thread.join()
-        let_go = Lease(self._lease.run_id, "", self._place.clock() + reserve)
+        until = self._place.clock() + reserve if reserve else 0.0
+        let_go = msgspec.structs.replace(self._lease, token="", step="", until=until)
         try:
             self._place.put(let_go, self._version, self._lease.token)
         except SpeedError as error:

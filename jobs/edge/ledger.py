@@ -10,6 +10,11 @@ from typing import Any
 from jobs.edge.tables import Tables
 
 SUCCEEDED, FAILED = "succeeded", "failed"
+STEPS = ("prepare", "monitor", "train", "promote", "score", "publish", "report")
+"""Of a night, in order. A run that does none of them leaves one out."""
+
+REDO = "redo"
+"""In an entry's details: how many tries the task had behind it when it was last cleared."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,23 @@ class Ledger:
         return [_entry(row) for row in rows if run_id in (None, row["run_id"])]
 
     def succeeded(self, run_id: str, step: str) -> Entry | None:
-        """The entry of a step that is done already, which makes a retry a no-op."""
-        done = [e for e in self.entries(run_id) if e.step == step and e.status == SUCCEEDED]
+        """The last entry in which a step of a run succeeded."""
+        done = [entry for entry in self.entries(run_id) if entry.step == step and entry.status == SUCCEEDED]
         return done[-1] if done else None
+
+    def done(self, run_id: str, step: str, redo: int = 0) -> Entry | None:
+        """The entry of a step that is done already, which makes a retry a no-op.
+
+        A step is to be done again after a step before it was, and if it was cleared since: redo is then greater than
+        when it was done.
+        """
+        succeeded = [entry for entry in self.entries(run_id) if entry.status == SUCCEEDED]
+        own = [entry for entry in succeeded if entry.step == step and int(entry.details.get(REDO, 0)) >= redo]
+        if not own:
+            return None
+        before = STEPS[: STEPS.index(step)] if step in STEPS else ()
+        changed = any(entry.step in before and entry.finished_at > own[-1].finished_at for entry in succeeded)
+        return None if changed else own[-1]
 
 
 def _entry(row: dict[str, Any]) -> Entry:

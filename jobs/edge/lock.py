@@ -1,4 +1,4 @@
-"""One writer at a time on a lake of this machine, whoever started it. Freed by the system when its holder is gone."""
+"""Locks of files on this machine, which the system frees when their holder is gone."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobs.errors import FormcastError
-
-RUN_LOCK, STEP_LOCK = ".run.lock", ".step.lock"
+from jobs.errors import BusyError
 
 
 @contextmanager
 def only_holder(file: Path, sentence: str) -> Iterator[int]:
-    """Hold the lock that is `file`; answers its descriptor. Raises FormcastError(sentence) where another holds it."""
+    """Hold the lock that is `file`. Yields its descriptor, which children inherit to hold it as long as they live.
+
+    Raises BusyError(sentence) if another process holds it.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as opened:
+    with file.open("a") as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FormcastError(sentence) from None
+            raise BusyError(sentence) from None
         yield opened.fileno()
 
 
-@contextmanager
-def only_writer(lake: Path, lock: str) -> Iterator[int]:
-    """Hold a lock of the lake: RUN_LOCK for a whole run by `make run`, STEP_LOCK for one step by anybody.
-
-    Answers its descriptor, which children inherit to hold it as long as they live.
-    Raises FormcastError where another process holds it.
-    """
-    busy = f"Another run is writing in {lake}: wait until it has ended, or give this one its own with LAKE=path."
-    with only_holder(lake / lock, busy) as descriptor:
-        yield descriptor
+def is_held(file: Path) -> bool:
+    """Whether some process holds the lock that is `file`."""
+    if not file.exists():
+        return False
+    with file.open() as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that look do not take each other for it
+        except BlockingIOError:
+            return True
+    return False

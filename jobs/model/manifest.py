@@ -53,9 +53,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     checksums: dict[str, str] = {}
 
-    def of(self, family: str, **facts: Any) -> Manifest:
-        """The papers of one family's model of this run; facts: those fields that are its own."""
-        return msgspec.structs.replace(self, family=family, version=f"{self.run_id}-{family}", **facts)
+    def of(self, family: str, version: str, **facts: Any) -> Manifest:
+        """The manifest of one family's model of this run; facts: those fields that are its own."""
+        return msgspec.structs.replace(self, family=family, version=version, **facts)
 
 
 def encoded(manifest: Manifest) -> bytes:

@@ -2,10 +2,9 @@
 
 from importlib import import_module
 
+from jobs.edge.ledger import STEPS
 from jobs.errors import UsageError
 from jobs.runner import Step
-
-STEPS = ("prepare", "monitor", "train", "promote", "score", "publish", "report")
 
 
 def load_step(name: str) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from jobs.edge.artifacts import (
     CHALLENGER_COLUMN,
@@ -17,8 +17,11 @@ from jobs.edge.artifacts import (
 from jobs.edge.context import StepContext, StepResult
 from jobs.edge.models import REFUSED, ModelVersion
 from jobs.errors import FormcastError, MissingError
-from jobs.model.gate import BASELINE, Decision, decide
+from jobs.model.gate import BASELINE, FIRST, Decision, Terms, decide, terms_against
 from jobs.model.losses import LOSS_NAMES, losses
+
+STALE_REVIEW = "stale_review"
+"""The metric of a review: its slice is the champion's version, its value when the challenger was trained."""
 
 
 def promote(context: StepContext) -> StepResult:
@@ -45,19 +48,18 @@ def promote(context: StepContext) -> StepResult:
             raise FormcastError(f"There is no model to score with: {decision.reason} Train on more or other forms.")
         message = f"The champion stays. {decision.reason}"
     figures = {} if decision.interval is None else asdict(decision.interval)
-    return StepResult(
-        message=message,
-        wrote=[context.tables.version("model_versions")],
-        metrics={("mae_against_rival", name): value for name, value in figures.items()},
-    )
+    metrics = {("mae_against_rival", name): value for name, value in figures.items()}
+    if champion is not None and decision.review:
+        metrics[STALE_REVIEW, champion.version] = challenger.created_at.timestamp()
+    return StepResult(message=message, wrote=[context.tables.version("model_versions")], metrics=metrics)
 
 
 def _challenger(context: StepContext) -> ModelVersion:
-    """The one model of this run that has an artifact, whatever an earlier attempt made of its state."""
-    for model in context.models.of_run(context.run_id):
-        if model.artifact_uri:
-            return model
-    raise MissingError(f"Run {context.run_id} has no challenger: run its step `train` first.")
+    """The newest model of this run that has an artifact, whatever an earlier attempt made of its state."""
+    trained = [model for model in context.models.of_run(context.run_id) if model.artifact_uri]
+    if not trained:
+        raise MissingError(f"Run {context.run_id} has no challenger: run its step `train` first.")
+    return trained[-1]
 
 
 def _decide(context: StepContext, challenger: ModelVersion, champion: ModelVersion | None) -> Decision:
@@ -84,7 +86,6 @@ def _decide(context: StepContext, challenger: ModelVersion, champion: ModelVersi
     holdout = read_holdout(folder)
     actual, views = holdout["completion_rate"].to_numpy(), holdout["views"].to_numpy()
     rival = CHAMPION_COLUMN if champion else BASELINE
-    stale = timedelta(days=context.settings.stale_after_days)
     return decide(
         losses(paper.objective, actual, holdout[CHALLENGER_COLUMN].to_numpy(), views),
         losses(paper.objective, actual, holdout[rival].to_numpy(), views),
@@ -92,7 +93,23 @@ def _decide(context: StepContext, challenger: ModelVersion, champion: ModelVersi
             challenger.version,
             f"the champion {version}" if champion else "the baseline, one rate for every form",
         ),
-        stale=champion is not None and context.started_at - champion.created_at > stale,
+        terms=_terms(context, challenger, champion) if champion else FIRST,
         seed=context.settings.seed,
         loss=LOSS_NAMES[paper.objective],
+    )
+
+
+def _terms(context: StepContext, challenger: ModelVersion, champion: ModelVersion) -> Terms:
+    """What the challenger must show. Reviews of this run do not count: a retry decides as the first attempt did."""
+    rows = context.tables.query(
+        f"select value from metrics where name = '{STALE_REVIEW}' and slice = '{champion.version}' "
+        f"and run_id <> '{context.run_id}'",
+        "metrics",
+    )
+    return terms_against(
+        champion.created_at,
+        challenger.created_at,
+        [datetime.fromtimestamp(row["value"], UTC) for row in rows],
+        stale_after=timedelta(days=context.settings.stale_after_days),
+        least_gain=context.settings.least_gain,
     )

@@ -9,6 +9,7 @@ import numpy as np
 from jobs.edge.artifacts import CHALLENGER_COLUMN, CHAMPION_COLUMN, Artifact, Rival, load_rival, publish_model
 from jobs.edge.contenders import Contender, forget_contenders, save_contenders
 from jobs.edge.context import StepContext, StepResult
+from jobs.edge.ledger import SUCCEEDED
 from jobs.edge.models import CANDIDATE, REFUSED, ModelVersion
 from jobs.edge.tables import TableVersion
 from jobs.model import training
@@ -44,13 +45,13 @@ def train(context: StepContext) -> StepResult:
 
     found = training.survey(forms)
     fitted, split, tried = fit_families(context, forms, found, rival)
-    contenders = save_contenders(context.models, context.run_id, fitted)
+    contenders = save_contenders(context.models, _name(context), fitted)
     judged = _judged(forms, found, contenders, rival)
     contest = compete(judged, list(contenders), context.settings.objective, context.settings.coverage)
     scores = training.holdout_scores(contest.holdout, contenders)
     common = _manifest(context, read, found, split, rival)
     papers = {
-        name: common.of(name, params=each.fitted.params, metrics=scores[name], **contest.facts_of(name))
+        name: common.of(name, each.version, params=each.fitted.params, metrics=scores[name], **contest.facts_of(name))
         for name, each in contenders.items()
     }
     best = contenders[contest.best]
@@ -69,6 +70,12 @@ def train(context: StepContext) -> StepResult:
         | {("fit_seconds", name): each.fitted.seconds for name, each in contenders.items()}
         | tried,
     )
+
+
+def _name(context: StepContext) -> str:
+    """What this run's models are called: trained again on purpose, they leave those that may be live as they are."""
+    trained = [e for e in context.ledger.entries(context.run_id) if e.step == context.step and e.status == SUCCEEDED]
+    return f"{context.run_id}.{len(trained) + 1}" if trained else context.run_id
 
 
 def _judged(forms: DataFrame, found: training.Survey, contenders: Contenders, rival: Rival) -> pa.Table:

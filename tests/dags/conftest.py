@@ -77,11 +77,14 @@ class Task:
         self._params = params
         self.links = []
         self.operator = None
+        self.xcoms = {}
         instance = SimpleNamespace(
             dag_id=dag_id,
             task_id=task_id,
             run_id="manual__1",
+            max_tries=2,
             xcom_push=lambda key, value: self.links.append(value),
+            xcom_pull=lambda task_ids, key: self.xcoms.get((task_ids, key)),
         )
         self.context = {"ti": instance, "dag_run": RUN}
 

@@ -52,7 +52,14 @@ class FakeAws:
         text = self.objects.get(f"{Bucket}/{Key}")
         if text is None:
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": Key}}, "GetObject")
-        return {"Body": StreamingBody(BytesIO(text.encode()), len(text))}
+        return {"Body": StreamingBody(BytesIO(text.encode()), len(text)), "ETag": str(hash(text))}
+
+    def _put_object(self, Bucket, Key, Body, IfMatch=None, IfNoneMatch=None):
+        there = self.objects.get(f"{Bucket}/{Key}")
+        if (IfNoneMatch and there is not None) or (IfMatch and str(hash(there)) != IfMatch):
+            raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": Key}}, "PutObject")
+        text = self.objects[f"{Bucket}/{Key}"] = Body.read().decode()
+        return {"ETag": str(hash(text))}
 
     def _list_objects_v2(self, Bucket, Prefix, **_):
         keys = [

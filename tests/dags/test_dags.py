@@ -17,7 +17,7 @@ STEPS = {
     "score_forms": ["prepare", "monitor", "score", "publish", "report"],
     "maintain_tables": ["maintain"],
 }
-CLUSTER = ("start_cluster", "end_cluster")
+AROUND = ("claim_lake", "start_cluster", "end_cluster", "release_lake")
 
 
 def test_every_file_is_read_without_an_error(dagbag):
@@ -26,21 +26,22 @@ def test_every_file_is_read_without_an_error(dagbag):
 
 
 @pytest.mark.parametrize("dag_id", STEPS)
-def test_tasks_are_one_chain_between_begin_and_end_of_the_cluster(dagbag, dag_id):
+def test_tasks_are_one_chain_while_the_run_has_lake_and_cluster(dagbag, dag_id):
     edges = {task.task_id: task.downstream_task_ids for task in dagbag.dags[dag_id].tasks}
-    chain = ["start_cluster", *STEPS[dag_id], "end_cluster"]
+    chain = ["claim_lake", "start_cluster", *STEPS[dag_id], "end_cluster", "release_lake"]
     expected = dict(zip(chain, [*({task} for task in chain[1:]), set()], strict=True))
+    expected["claim_lake"] |= {"release_lake"}
     expected["start_cluster"] |= {"end_cluster"}
     assert edges == expected
 
 
 @pytest.mark.parametrize("dag_id", STEPS)
-def test_the_cluster_ends_whatever_became_of_the_steps(dagbag, dag_id):
-    start, end = (dagbag.dags[dag_id].get_task(task_id) for task_id in CLUSTER)
-    assert (start.is_setup, end.is_teardown) == (True, True)
-    assert end.trigger_rule == "all_done_setup_success"
-    # The writers' pool would make a cluster that is paid for wait for its turn to be ended.
-    assert {start.pool, end.pool} == {"default_pool"}
+def test_cluster_and_lake_are_given_up_whatever_became_of_the_steps(dagbag, dag_id):
+    claim, start, end, release = (dagbag.dags[dag_id].get_task(task_id) for task_id in AROUND)
+    assert claim.is_setup and start.is_setup and end.is_teardown and release.is_teardown
+    assert {end.trigger_rule, release.trigger_rule} == {"all_done_setup_success"}
+    # The writers' pool would make a cluster that is paid for, or a run that has the lake, wait for its turn.
+    assert {task.pool for task in (claim, start, end, release)} == {"default_pool"}
 
 
 @pytest.mark.parametrize("dag_id", STEPS)
@@ -54,7 +55,7 @@ def test_policies_hold(dagbag, dag_id):
     assert "formcast" in dag.tags
     for task in dag.tasks:
         assert task.owner == "formcast"
-        assert task.pool == "lake_writer" or task.task_id in CLUSTER
+        assert task.pool == "lake_writer" or task.task_id in AROUND
         assert task.retries == 2
         assert task.retry_exponential_backoff
         assert task.retry_delay < task.max_retry_delay
@@ -94,6 +95,8 @@ def test_params_are_typed_and_explained(dagbag, dag_id):
         {"mode": "all"},
         {"max_reject_fraction": 2},
         {"max_reject_fraction": "1"},
+        {"warn_row_drop": 2},
+        {"expected_rows": 0.5},
         {"search_budget": "10 minutes"},
         {"engine": "cloud"},
     ],

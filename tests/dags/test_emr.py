@@ -162,6 +162,8 @@ def test_step_is_asked_for_with_exactly_these_parameters(aws, train):
 
     told = told_by(aws)
     driver = {
+        "FORMCAST_AS_OF": "2026-03-04T02:00:00+00:00",
+        "FORMCAST_CLAIM_WAIT": "0",
         "FORMCAST_INPUT": "s3://dumps/2026-03-04/",
         "FORMCAST_LAKE": "s3://lake/forms/",
         "FORMCAST_MODE": "increment",

@@ -24,6 +24,8 @@ def test_job_is_asked_for_with_exactly_these_parameters(aws, prepare):
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_REGION": "eu-west-1",
         "FORMCAST_ENGINE": "emr_serverless",
+        "FORMCAST_AS_OF": "2026-03-04T02:00:00+00:00",
+        "FORMCAST_CLAIM_WAIT": "0",
         "FORMCAST_INPUT": "s3://dumps/2026-03-04/",
         "FORMCAST_LAKE": "s3://lake/forms/",
         "FORMCAST_LOGS": f"s3://{TOLD}{token}",

@@ -33,9 +33,15 @@ def rendered(task, params):
     return task
 
 
+def context(max_tries=2, **xcoms):
+    """As Airflow gives it. max_tries: 2 as long as the task was not cleared; xcoms: what claim_lake has pinned."""
+    instance = SimpleNamespace(max_tries=max_tries, xcom_pull=lambda task_ids, key: xcoms.get(key))
+    return {"dag_run": RUN, "ti": instance}
+
+
 def execute(task):
     """As Airflow would: with its settings rendered, and no parameter given."""
-    rendered(task, {}).execute({"dag_run": RUN})
+    rendered(task, {}).execute(context())
 
 
 def test_params_reach_the_step_as_they_are(step, tmp_path, monkeypatch):
@@ -45,7 +51,7 @@ def test_params_reach_the_step_as_they_are(step, tmp_path, monkeypatch):
     params = {"input": "/my dumps/$(rm x)/{ds}.csv", "max_reject_fraction": 0.0, "layout": None, "run_id": None}
     params["search_budget"] = "90s"
 
-    rendered(task, params).execute({"dag_run": RUN})
+    rendered(task, params).execute(context())
 
     env = dict(pair.split("=", 1) for pair in (tmp_path / "env").read_text().split("\0") if pair)
     assert (tmp_path / "args").read_text() == "step prepare\n"
@@ -88,6 +94,7 @@ def test_on_kill_ends_the_children_too(step, tmp_path):
     worker = threading.Thread(target=run)
     worker.start()
     while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
+        assert worker.is_alive()
         time.sleep(0.01)
     task.on_kill()
     worker.join(10)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import boto3
 import msgspec
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from jobs.edge.lease import LOST, NAME, Lease, LeaseObject, leased
-from jobs.errors import FormcastError
+from jobs.edge.claim import NAME, Lease
+from jobs.edge.lease import LOST, LeaseObject, S3Claims
+from jobs.errors import BusyError, FormcastError
 from speed.errors import StoreError
 
 LAKE = "s3://lake/below"
+CASES = json.loads((Path(__file__).parents[1] / "claims.json").read_text())
 
 
 @pytest.fixture
@@ -55,41 +59,39 @@ def test_of_two_runs_that_race_one_proceeds_and_the_other_is_told_which(s3) -> N
             run.join()
         (winner,) = (run_id for run_id, end in ends.items() if end == run_id)
         (told,) = (end for run_id, end in ends.items() if run_id != winner)
-        assert told.startswith(f"Run {winner} is writing in {lake}: wait until it has ended")
+        assert told.startswith(f"Run {winner} has had the lake {lake}")
 
 
-def test_a_run_keeps_the_lake_between_its_steps_and_lets_go_after_the_last(s3) -> None:
-    with leased(LAKE, "r1", last=False):
-        with pytest.raises(FormcastError, match=r"^Run r1 is writing"), leased(LAKE, "r2", last=False):
-            pass
-        with (
-            pytest.raises(FormcastError, match=r"^Another attempt of run r1 is writing"),
-            leased(LAKE, "r1", last=False),
-        ):
-            pass
-    with pytest.raises(FormcastError, match=r"^Run r1 is writing"), leased(LAKE, "r2", last=False):
-        pass
-    with leased(LAKE, "r1", last=True):
-        pass
-    with pytest.raises(ZeroDivisionError), leased(LAKE, "r2", last=False):
-        raise ZeroDivisionError
-    with leased(LAKE, "r3", last=False):  # a step that failed has let go
-        pass
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_claims_follow_the_rules_of_airflow(s3, case: dict[str, Any]) -> None:
+    """The same cases hold Airflow's claims: tests/dags/test_claims.py."""
+    if case["lease"]:
+        s3.put_object(Bucket="lake", Key=f"below/{NAME}", Body=msgspec.json.encode(case["lease"]))
+    if case["taken"]:
+        S3Claims(LAKE, 600).take("mine")
+        lease = said(s3)
+        assert (lease.run_id, lease.token, lease.step, lease.alive) == ("mine", "", "", "")
+        assert lease.since == case["since"] if case["since"] else lease.since > 0
+    else:
+        with pytest.raises(BusyError):
+            S3Claims(LAKE, 600).take("mine")
+        assert said(s3) == msgspec.convert(case["lease"], Lease)
 
 
 def test_a_lease_is_renewed_as_long_as_its_step_lives(s3) -> None:
-    with leased(LAKE, "r1", last=True, seconds=1.2):
+    with S3Claims(LAKE, 0, seconds=1.2).writing("r1", "train"):
         first = said(s3)
         time.sleep(1.5)
         later = said(s3)
         assert (later.run_id, later.token) == (first.run_id, first.token)
         assert later.until > time.time()
-        with pytest.raises(FormcastError, match=r"^Run r1 is writing"):
+        with pytest.raises(BusyError, match=r"^Run r1 has had .* \(step train\)"):
             LeaseObject(LAKE).take("r2", 60)
 
 
 def test_a_killed_holder_is_out_after_its_time(s3) -> None:
-    script = f"from jobs.edge.lease import leased\nwith leased({LAKE!r}, 'r1', last=True, seconds=2):\n input()"
+    script = "from jobs.edge.lease import S3Claims\n"
+    script += f"with S3Claims({LAKE!r}, 0, seconds=2).writing('r1', 'train'):\n input()"
     child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, env=os.environ)
     try:
         wait_for(lambda: said_by(s3) == "r1")
@@ -138,7 +140,7 @@ def test_a_holder_that_lost_its_lease_ends_before_it_writes_again(s3, how: str, 
     script = f"""
 import sys, time, pathlib
 from jobs.edge import lease
-with lease.leased({LAKE!r}, "r1", last=True, seconds=1.5):
+with lease.S3Claims({LAKE!r}, 0, seconds=1.5).writing("r1", "train"):
     def unreachable(*_): raise lease.SpeedError("the network is gone")
     def hanging(*_): time.sleep(15)
     lease.LeaseObject.put = dict(taken=lease.LeaseObject.put, unreachable=unreachable, hanging=hanging)[{how!r}]

@@ -21,19 +21,18 @@ def claim(
     """Claim the lake for a run: no other run writes until `formcast release`. Exit code 75: another run has it."""
     from jobs.edge.claim import claims_of, wait_for
     from jobs.edge.context import StepContext
+    from jobs.errors import BusyError
     from jobs.runner import clean_run_id, tell_status, tell_waiting
 
     settings = settings_with(lake=lake)
     context = StepContext(clean_run_id(run_id), "claim", settings, datetime.now(UTC))
-    waited: list[str] = []
-
-    def tell(sentence: str) -> None:
-        waited.append(sentence)
-        tell_waiting(context, sentence)
-
-    wait_for(partial(claims_of(settings).take, context.run_id, alive), settings.claim_wait_seconds, tell)
-    if waited:
-        tell_status(context, "succeeded")
+    take = partial(claims_of(settings).take, context.run_id, alive)
+    try:
+        wait_for(take, settings.claim_wait_seconds, partial(tell_waiting, context))
+    except BusyError as error:
+        tell_status(context, "waiting", str(error))  # Airflow calls again
+        raise
+    tell_status(context, "succeeded")
     typer.echo(f"Run {context.run_id} has the lake {settings.lake}.")
 
 

@@ -26,6 +26,7 @@ from jobs.settings import ROOT, Settings
 DAG_ID = "nightly_retrain"
 PARAMS = {
     *("input", "lake", "columns", "layout", "mode", "data_until"),
+    *("allow_older", "publish"),
     *("max_reject_fraction", "max_row_drop", "warn_row_drop", "expected_rows", "search_budget"),
 }
 LOOK_SECONDS = 0.2
@@ -42,6 +43,12 @@ def nightly(  # noqa: PLR0917  (options, which typer passes by name)
     mode: Annotated[Literal["full", "increment"] | None, typer.Option(help="All forms, or changes.")] = None,
     data_until: Annotated[
         Text, typer.Option(help="The input knows all up to this time (2026-11-24T01:30Z); else when it was written.")
+    ] = None,
+    allow_older: Annotated[
+        bool | None, typer.Option("--allow-older", help="Let data older than what is live take its place.")
+    ] = None,
+    publish: Annotated[
+        bool | None, typer.Option("--publish/--no-publish", help="No: ingest, train and judge; nothing goes live.")
     ] = None,
     max_reject_fraction: Annotated[float | None, typer.Option(help="Over this share of bad lines: stop.")] = None,
     max_row_drop: Annotated[float | None, typer.Option(help="Over this loss of forms that are live: stop.")] = None,
@@ -60,6 +67,8 @@ def nightly(  # noqa: PLR0917  (options, which typer passes by name)
             layout=layout,
             mode=mode,
             data_until=data_until,
+            allow_older=allow_older,
+            publish=publish,
             max_reject_fraction=max_reject_fraction,
             max_row_drop=max_row_drop,
             warn_row_drop=warn_row_drop,

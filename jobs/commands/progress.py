@@ -68,12 +68,15 @@ class Progress:
             now = _read(self._folder / f"{step}.status.json") or before
             if now == before:
                 continue
+            if step == CLAIM and before.at is None and now.status == SUCCEEDED:
+                continue  # it had the lake at once
             if now.status == RUNNING or step not in self._began:
                 self._began[step] = time.monotonic()
             if now.status in (SUCCEEDED, FAILED):
                 self._took[step] = _seconds_between(before, now)
             self._steps[step] = now
-            if not self._console.is_terminal:
+            is_news = (now.status, now.message) != (before.status, before.message)
+            if is_news and not self._console.is_terminal:
                 self._console.print(self._line(step), markup=False, highlight=False, soft_wrap=True)
 
     def _line(self, step: str) -> str:
@@ -88,8 +91,8 @@ class Progress:
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 1))
         for step, status in self._steps.items():
-            if step == CLAIM and not status.message:
-                continue  # it had the lake at once
+            if step == CLAIM and status.at is None:
+                continue
             mark, style = _MARKS.get(status.status, _MARKS[WAITING])
             if status.status == WAITING:
                 seconds = status.message

@@ -46,7 +46,7 @@ class Lease(msgspec.Struct, frozen=True):
 
 def busy(found: Lease, run_id: str, lake: str, now: float) -> str:
     """What to say to `run_id`, which cannot have the lake that `found` claims."""
-    left = f" in {max(1, round(found.until - now))} s" if found.until > now else ""
+    left = f" in {max(1, round(found.until - now))} s" if found.until > now and not found.alive else ""
     if found.run_id == run_id:
         return (
             f"Another attempt of run {run_id} is writing in {lake}: wait until it has ended; one that was killed "

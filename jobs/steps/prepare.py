@@ -7,6 +7,7 @@ from functools import partial, reduce
 from jobs.edge.context import Balance, StepContext, StepResult
 from jobs.edge.dump_manifests import stated_rows
 from jobs.edge.forms import check_ingested, forget_staged, merge_forms, plan_ingest, reading, replace_forms
+from jobs.edge.freshness import check_dump_age, data_until
 from jobs.edge.ingest import Ingested, ingest, lines_of_files
 from jobs.edge.inputs import find_inputs
 from jobs.edge.published import last_published
@@ -18,6 +19,9 @@ from jobs.transforms.dump_manifest import StatedRows, check_lines
 def prepare(context: StepContext) -> StepResult:
     stated = stated_rows(context.settings.input)
     files = find_inputs(context.settings)
+    until = data_until(context, [file.modified for file in files])
+    if context.settings.mode == "full":
+        check_dump_age(context, until)
     layouts = tuple(dict.fromkeys(file.layout for file in files))
     plan = plan_ingest(context, layouts, context.settings.mode)
     frames = [
@@ -38,8 +42,7 @@ def prepare(context: StepContext) -> StepResult:
         Balance("Forms accepted", result.counts["accepted"], "rows of the table forms", result.counts["forms"])
     )
     # A streamed form of later data stays in front of the scores that come of this dump.
-    until = context.settings.data_until or min(file.modified for file in files)
-    result.metrics["data_until", ""] = min(until, context.started_at).timestamp()
+    result.metrics["data_until", ""] = until.timestamp()
     return result
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from jobs.edge.context import Balance, StepContext, StepResult
+from jobs.edge.freshness import check_generation_age
+from jobs.edge.lineage import history_of, scoring_of
 from speed.stores.records import Manifest
 
 
 def publish(context: StepContext) -> StepResult:
-    forms, predictions = context.own("forms"), context.own("predictions")
+    predictions = context.own("predictions")
+    scoring = scoring_of(context.tables, predictions.version)
+    forms = context.tables.version("forms", scoring.forms)
     whole = Balance("Forms", forms.rows, "predictions", predictions.rows)
     whole.check()
 
@@ -15,10 +19,14 @@ def publish(context: StepContext) -> StepResult:
     published = Balance("Predictions", predictions.rows, "published scores", manifest.count)
     published.check()
 
+    check_generation_age(context, manifest)
+
     before = context.serving.answering()
     items = context.dynamodb.publish(lambda: context.spark, manifest) if context.dynamodb else {}
     context.serving.swap(manifest.generation)
-    context.serving.end_rollback()  # one that was cut off: to finish it now would take these scores from readers
+    if history_of(context.tables, "predictions").replaced_at(predictions.version) is None:
+        # Table and readers have the same scores: to finish a rollback that was cut off would take these away.
+        context.serving.end_rollback()
     outdated = _drop_outdated(context, before) if before else 0
     pruned = context.serving.prune(context.settings.keep_generations)
     if context.dynamodb:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from jobs.edge.artifacts import read_portable
 from jobs.edge.context import Balance, StepContext, StepResult
 from jobs.edge.files import LakeFiles
+from jobs.edge.freshness import check_forms_age
+from jobs.edge.lineage import MODEL
 from jobs.edge.parts import add_action, delete_parts
 from jobs.edge.pieces import pieces_of
 from jobs.edge.scoring import ScorePlan, score_pieces
@@ -17,6 +19,7 @@ def score(context: StepContext) -> StepResult:
     Raises MissingError without a champion, FormcastError where its files are not those that were trained.
     """
     forms, known = context.own("forms"), context.own("model_versions")
+    check_forms_age(context, forms.version)
     champion = context.models.champion(known.version)
     files = LakeFiles(context.settings.lake)
     plan = ScorePlan(
@@ -43,4 +46,5 @@ def score(context: StepContext) -> StepResult:
         read=[forms, known],
         wrote=[context.tables.version("predictions")],
         balances=[whole],
+        details={MODEL: champion.version},
     )

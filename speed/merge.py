@@ -1,7 +1,12 @@
-"""Which score of a form counts: last night's or a streamed one. One rule for readers, writers and pruning.
+"""Which data of a form counts where two meet. One rule for dumps, increments, replays, streams and their readers.
 
-The newest data wins. Counters only grow, so data with more views is newer whatever any clock says; with as many
-views, the time decides: an event's own, and for a generation the time up to which its dump knows everything.
+The newest data wins. Counters only grow, so data with more views is newer whatever any clock says. At as many views,
+the later time decides. It is
+- of an event, its own; of a generation, the time up to which its dump knows everything (the functions below);
+- of lines of one ingest, when their file was last written (`jobs/edge/ingest_tasks.py`);
+- of rows of two ingests, when their runs began; a replayed line is of the run that refused it (`jobs/edge/forms.py`).
+At the same time, more submissions win, and within one ingest then the smallest line: so nothing depends on how lines
+are spread over files. An entry of a stream that says no more than the stored one changes nothing.
 """
 
 from __future__ import annotations

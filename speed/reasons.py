@@ -27,7 +27,7 @@ REASONS = {
     "feature_scientific": "a feature is in scientific notation, whose sign cannot be told from the separator",
     "feature_not_finite": "a feature is NaN, infinite, or too large for 64 bits",
     "feature_not_number": "a feature is not a number",
-    "superseded_duplicate": "the same form is there with more views",
+    "superseded_duplicate": "the same form is there with more views, or with as many in newer data",
     "event_invalid": "the event is neither a packed line nor a JSON object with the fields of one",
 }
 MAX_COUNT = 2**63 - 1

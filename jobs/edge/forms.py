@@ -14,8 +14,9 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from jobs.edge.context import Balance, StepContext, StepResult
 from jobs.edge.files import LakeFiles
-from jobs.edge.ingest import OUTCOME_DDL, Ingested, task_records, uri_of
-from jobs.edge.ingest_tasks import INSERTED, STAGED, STALE, UPDATED, IngestPlan, settle_fates
+from jobs.edge.ingest import Ingested, task_records, uri_of
+from jobs.edge.ingest_plan import INSERTED, OUTCOME_DDL, STAGED, STALE, UPDATED, IngestPlan
+from jobs.edge.ingest_tasks import settle_fates
 from jobs.edge.inputs import damaged
 from jobs.edge.parts import add_action, delete_parts
 from jobs.edge.rejected import commit_rejected
@@ -33,7 +34,12 @@ _DAMAGED = (
     "BZip2",
     "invalid block",
 )
-_WINS = "new.views >= old.views"
+# The rule of speed/merge.py, for a row that is merged over the table's. A retry puts its own rows there again.
+_WINS = """
+new.views > old.views or new.views = old.views and (
+    new.ingested_at > old.ingested_at or new.ingested_at = old.ingested_at and new.submissions > old.submissions
+    or new.run_id = old.run_id
+)"""
 
 
 def plan_ingest(context: StepContext, layouts: tuple[Layout, ...], mode: str) -> IngestPlan:
@@ -43,7 +49,7 @@ def plan_ingest(context: StepContext, layouts: tuple[Layout, ...], mode: str) ->
     return IngestPlan(
         run_id=context.run_id,
         started_at=context.started_at,
-        forms_folder=files.place("forms" if mode == "full" else staging),
+        forms_folder=files.place(context.forms_table if mode == "full" else staging),
         rejected_folder=files.place("rejected_forms"),
         layouts=layouts,
         keep_lines=mode == "increment",
@@ -97,12 +103,12 @@ def balance_of(ingested: Ingested) -> Balance:
 def replace_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> StepResult:
     """The ingested forms in place of all that were there, in one commit."""
     rejected = commit_rejected(context, plan, ingested.rejected)
-    context.tables.commit("forms", map(add_action, ingested.forms), run_id=plan.run_id)
+    context.tables.commit(context.forms_table, map(add_action, ingested.forms), run_id=plan.run_id)
     return ingest_result(context, ingested, rejected)
 
 
 def merge_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> StepResult:
-    """The ingested forms over those of the same id that have no more views, and beside all others, in one commit.
+    """The ingested forms over those of the same id that are no newer, and beside all others, in one commit.
 
     All that can be wrong with them is looked for before that commit: once it is made, nobody takes it back.
     """
@@ -133,7 +139,7 @@ def merge_forms(context: StepContext, plan: IngestPlan, ingested: Ingested) -> S
 
 
 def ingest_result(context: StepContext, ingested: Ingested, rejected: TableVersion) -> StepResult:
-    forms = context.tables.version("forms")
+    forms = context.tables.version(context.forms_table)
     counts = {name: ingested.counts[name] for name in ("read", "accepted", "rejected", "duplicates")}
     lost = dict(ingested.reasons)
     lost.pop("superseded_duplicate", None)

@@ -1,7 +1,7 @@
 """Lines in, Parquet files out: the Spark job of prepare.
 
 A first cheap pass hashes every line's form id. Lines whose hash stands alone are parsed and written where they
-are; only the others are brought together (one small shuffle), so that the most viewed row of a form wins.
+are; only the others are brought together (one small shuffle), so that of a form's rows the newest wins.
 Nothing here is visible to a reader: the files become part of a table by a commit of the caller's.
 """
 
@@ -19,11 +19,11 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.edge.ingest_tasks import CONTESTED, IngestPlan, settle_lines, write_lines
+from jobs.edge.ingest_plan import CONTESTED, OUTCOME_DDL, IngestPlan
+from jobs.edge.ingest_tasks import settle_lines, write_lines
 from jobs.edge.places import in_s3
 from jobs.transforms.layout import Layout
 
-OUTCOME_DDL = "kind string, record string, line binary, source string, layout int, id_hash bigint"
 _ROWS_TO_SETTLE_IN_A_TASK = 200_000
 # What may stand around a form id and is not part of it, for every layout.
 _AROUND_ID = " \t\r()\ufeff"
@@ -54,21 +54,27 @@ class Ingested:
 
 
 def lines_of_files(spark: SparkSession, paths: list[str], layout: Layout, index: int) -> DataFrame:
-    """The lines of files of one layout, headers left out: line, source, layout (its index), id_hash."""
+    """The lines of files of one layout, headers left out, as `with_id_hash` has them."""
     # Without lineSep Spark would also split at a lone carriage return.
     lines = spark.read.option("lineSep", "\n").text([uri_of(path) for path in paths])
     if layout.header is not None:
         lines = lines.where(F.btrim("value", F.lit(" \t\r\ufeff")) != layout.header.decode())
-    return with_id_hash(lines.withColumn("source", F.col("_metadata.file_path")), layout, index)
+    lines = lines.withColumn("source", F.col("_metadata.file_path"))
+    return with_id_hash(lines.withColumn("written_at", F.col("_metadata.file_modification_time")), layout, index)
 
 
 def with_id_hash(lines: DataFrame, layout: Layout, index: int) -> DataFrame:
-    """Of (value, source) make (line, source, layout, id_hash); equal ids always have equal hashes."""
+    """Of (value, source, written_at) make (line, source, written_at, layout, id_hash).
+
+    written_at: when a line's file was last written, or when the line was refused. layout: its index. Equal ids always
+    have equal hashes.
+    """
     # Finds a comma or two where split_part would cut up the whole line: a tenth of the time.
     form_id = F.substring_index(F.substring_index("value", ",", layout.columns.index("form_id") + 1), ",", -1)
     return lines.select(
         F.col("value").cast("binary").alias("line"),
         "source",
+        "written_at",
         F.lit(index).alias("layout"),
         F.xxhash64(F.btrim(form_id, F.lit(_AROUND_ID))).alias("id_hash"),
     )

@@ -13,52 +13,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.edge.ingest_plan import CONTESTED, DONE, OUTCOME, STAGED, STALE, IngestPlan
 from jobs.edge.parts import PartWriter
 from jobs.schemas import FORMS, REJECTED_FORMS
-from jobs.transforms.layout import Layout
 from jobs.transforms.lines import is_in, lines_by_file, path_of_source
 from jobs.transforms.parse import parse_lines, with_completion_rate
 
-DONE, CONTESTED = "done", "contested"
-INSERTED, UPDATED, STALE = "inserted", "updated", "stale"
-"""What becomes of a form of an increment: it is new, wins over the stored one, or gives way to it."""
-OUTCOME = pa.schema(
-    [
-        ("kind", pa.string()),
-        ("record", pa.string()),
-        ("line", pa.binary()),
-        ("source", pa.string()),
-        ("layout", pa.int32()),
-        ("id_hash", pa.int64()),
-    ]
-)
-_ORIGIN = [pa.field("line", pa.binary()), pa.field("source", pa.string()), pa.field("columns", pa.string())]
-STAGED = pa.schema([*FORMS, *_ORIGIN])
 _REJECTED_FILE = pa.schema([column for column in REJECTED_FORMS if column.name != "run_id"])
+# The rule of speed/merge.py, for rows of one ingest.
 _BEST_FIRST = [
     ("form_id", "ascending"),
     ("views", "descending"),
+    ("written_at", "descending"),
     ("submissions", "descending"),
     ("line", "ascending"),
 ]
-
-
-@dataclass(frozen=True)
-class IngestPlan:
-    """Where and as what a run's lines are written.
-
-    forms_folder, rejected_folder: where Parquet files go. layouts: what a line's `layout` index means.
-    keep_lines: also write the raw line, its source and columns beside each form (an increment still needs them).
-    keep_refused: write refused lines; a replay does not, they stand in the table already.
-    """
-
-    run_id: str
-    started_at: datetime
-    forms_folder: str
-    rejected_folder: str
-    layouts: tuple[Layout, ...]
-    keep_lines: bool = False
-    keep_refused: bool = True
 
 
 @dataclass
@@ -77,7 +46,7 @@ class _Task:
         self._rejected = PartWriter(self.plan.rejected_folder, f"run_id={self.plan.run_id}")
 
     def parse(self, lines: pa.RecordBatch | pa.Table) -> pa.Table:
-        """Write away what is refused, answer what is accepted with its line, source and columns."""
+        """Write away what is refused; returns what is accepted, with its line, source, written_at and columns."""
         kept = []
         for index, layout in enumerate(self.plan.layouts):
             group = lines.filter(pc.equal(lines["layout"], index))
@@ -89,19 +58,22 @@ class _Task:
             origin = group.take(parsed.accepted_at)
             columns = pa.repeat(",".join(layout.columns), origin.num_rows)
             accepted = with_completion_rate(parsed.accepted).append_column("line", [_flat(origin["line"])])
-            kept.append(accepted.append_column("source", [_flat(origin["source"])]).append_column("columns", columns))
+            for name in ("source", "written_at"):
+                accepted = accepted.append_column(name, [_flat(origin[name])])
+            kept.append(accepted.append_column("columns", columns))
         return pa.concat_tables(kept)
 
     def accept(self, forms: pa.Table) -> None:
         rows = forms.num_rows
         table = forms.append_column("run_id", pa.repeat(self.plan.run_id, rows))
-        table = table.append_column("ingested_at", pa.repeat(_time(self.plan.started_at), rows))
+        ingested_at = forms["written_at"] if self.plan.replays else pa.repeat(_time(self.plan.started_at), rows)
+        table = table.append_column("ingested_at", ingested_at)
         schema = STAGED if self.plan.keep_lines else FORMS
         self._forms.write(table.select(schema.names).cast(schema))
         self.counts["accepted"] += rows
 
     def supersede(self, losers: pa.Table) -> None:
-        """Keep the rows of a form that had fewer views than another of its rows."""
+        """Write away the rows of forms that give way to newer ones of the same forms."""
         for columns in pc.unique(losers["columns"]).to_pylist():
             group = losers.filter(pc.equal(losers["columns"], columns))
             self._reject(group["line"], group["source"], columns, [["superseded_duplicate"]] * group.num_rows)
@@ -118,7 +90,7 @@ class _Task:
         for text, codes in zip(texts, reasons, strict=True):
             if len(self.examples) < 3 and codes != ["superseded_duplicate"]:
                 self.examples.append(f"{text[:60]!r} ({', '.join(codes)})")
-        if not (self.plan.keep_refused or duplicates):
+        if self.plan.replays and not duplicates:
             return
         files = [path_of_source(source) for source in sources.to_pylist()]
         data = [
@@ -165,7 +137,7 @@ def write_lines(
 
 
 def settle_lines(batches: Iterator[pa.RecordBatch], plan: IngestPlan) -> Iterator[pa.RecordBatch]:
-    """Of lines brought together by id hash, write each form's row with the most views, and keep the others."""
+    """Of lines brought together by id hash, write each form's newest row, and keep the others as superseded."""
     task = _Task(plan)
     together = list(batches)
     if together:

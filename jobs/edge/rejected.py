@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.edge.context import StepContext
-from jobs.edge.ingest_tasks import IngestPlan
+from jobs.edge.ingest_plan import IngestPlan
 from jobs.edge.parts import add_action
 from jobs.edge.tables import TableVersion
 

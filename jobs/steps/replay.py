@@ -34,14 +34,16 @@ def replay(context: StepContext, reason: str = "") -> StepResult:
     frames = [
         with_id_hash(
             lines.where(F.col("columns") == kind["columns"]).select(
-                F.col("line").alias("value"), F.col("source_file").alias("source")
+                F.col("line").alias("value"),
+                F.col("source_file").alias("source"),
+                F.col("rejected_at").alias("written_at"),
             ),
             layout,
             index,
         )
         for index, (kind, layout) in enumerate(zip(kinds, layouts, strict=True))
     ]
-    plan = replace(plan_ingest(context, layouts, "increment"), keep_refused=False)
+    plan = replace(plan_ingest(context, layouts, "increment"), replays=True)
     ingested = ingest(reduce(lambda one, other: one.unionAll(other), frames), plan)
     balance_of(ingested).check()
 

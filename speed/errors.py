@@ -6,7 +6,15 @@ class SpeedError(Exception):
 
 
 class StoreError(SpeedError):
-    """There is no generation to answer from, or it cannot be read."""
+    """A store cannot be read or written: it cannot be reached, or refuses it. Says nothing about what it holds."""
+
+
+class StoreMissingError(StoreError):
+    """What was asked for is not there: nothing is published yet, or the generation is not kept."""
+
+
+class StoreDamagedError(StoreError):
+    """What is there is not what was published: a broken manifest, a wrong checksum, a model that cannot score."""
 
 
 class ThrottledError(SpeedError):

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from speed.errors import StoreError
+from speed.errors import StoreDamagedError, StoreError, StoreMissingError
 from speed.explain import Explainer
 from speed.scorer import MODEL_FILE, ModelError, Scorer
 from speed.stores.base import ScoreStore
@@ -59,18 +59,18 @@ class Generations:
         self.serving = serving
 
     def live_name(self) -> str:
-        """The generation to answer from: the pinned one, else the current. Raises StoreError before the first."""
+        """The generation to answer from: pinned, else current. Raises StoreMissingError before the first publish."""
         return self.pinned() or self.current_name()
 
     def live_manifest(self) -> Manifest:
-        """Of the generation to answer from. Raises StoreError before the first publish."""
+        """Of the generation to answer from. Raises StoreMissingError before the first publish."""
         return self.manifest(self.live_name())
 
     def current_name(self) -> str:
-        """The generation that was published last, or rolled back to. Raises StoreError before the first."""
+        """The generation that was published last, or rolled back to. Raises StoreMissingError before the first."""
         name = self._read(CURRENT)
         if name is None:
-            raise StoreError(f"Nothing is published yet below {self.serving}.")
+            raise StoreMissingError(f"Nothing is published yet below {self.serving}.")
         return name
 
     def pinned(self) -> str | None:
@@ -94,67 +94,94 @@ class Generations:
             raise StoreError(f"{self.serving / pointer} cannot be read: {error}.") from error
 
     def manifest(self, name: str) -> Manifest:
-        """Raises StoreError where the generation is not there or has no good manifest."""
+        """Raises StoreMissingError if the generation is not there, StoreDamagedError if its manifest is damaged."""
         return read_manifest(self.serving / name)
 
     def all(self) -> list[Manifest]:
-        """Every whole generation that is kept, newest first; one whose manifest cannot be read is none."""
-        return readable(self.manifest, (path.parent.name for path in self.serving.glob(f"[!.]*/{MANIFEST}")))
+        """Every whole generation that is kept, newest first, for readers: one that cannot be read is passed over."""
+        return _newest_first(self.manifest, self._names(), StoreError)
+
+    def kept(self) -> list[Manifest]:
+        """The same, for whoever deletes by it: raises StoreError if one that may be good cannot be read for now."""
+        return _newest_first(self.manifest, self._names(), StoreDamagedError)
+
+    def _names(self) -> list[str]:
+        """Of all folders, also of generations that are not whole."""
+        try:
+            with os.scandir(self.serving) as found:
+                return [entry.name for entry in found if entry.is_dir() and not entry.name.startswith(".")]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"{self.serving} cannot be read: {error}.") from error
 
     def folder(self, name: str) -> Path:
         """Where a generation's files are on this machine."""
         return self.serving / name
 
     def open(self, name: str) -> Generation:
-        """A generation, after every byte of it was verified. Raises StoreError where it is not what was published."""
+        """A generation, every byte of it verified. Raises StoreDamagedError if it is not what was published."""
         folder = self.folder(name)
         manifest = read_manifest(folder)
         verify_files(folder, manifest)
         store = LmdbStore(folder, manifest)
         if len(store) != manifest.count:
             store.close()
-            raise StoreError(f"Generation {name} holds {len(store):,} scores, and not {manifest.count:,}.")
+            raise StoreDamagedError(f"Generation {name} holds {len(store):,} scores, and not {manifest.count:,}.")
         return Generation(folder, manifest, store, load_scorer(folder))
 
 
-def readable(manifest: Callable[[str], Manifest], names: Iterable[str]) -> list[Manifest]:
-    """The manifests of these generations, newest first, without those that raise StoreError: others must go on."""
+def _newest_first(
+    manifest: Callable[[str], Manifest], names: Iterable[str], passed_over: type[StoreError]
+) -> list[Manifest]:
+    """The manifests of the generations that are whole, without those that raise `passed_over`: others must go on."""
     found = []
     for name in names:
         try:
             found.append(manifest(name))
-        except StoreError as error:
+        except StoreMissingError:  # it is being written, or was deleted since it was listed
+            continue
+        except passed_over as error:
             log.warning("A generation is passed over: %s", error)
     return sorted(found, key=lambda one: one.created_at, reverse=True)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises StoreError where there is none, or one that cannot be read."""
+    """Raises StoreMissingError if there is none, StoreDamagedError if it is damaged, else StoreError."""
     try:
         return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError) as error:
-        raise StoreError(f"{folder} holds no readable generation: {error}.") from error
+    except (OSError, ValueError) as error:
+        kind = _kind_of(error, StoreMissingError)
+        raise kind(f"{folder} holds no readable generation: {error}.") from error
 
 
 def load_scorer(folder: Path) -> Scorer:
-    """The generation's model, ready to score. Raises StoreError where it cannot."""
+    """The generation's model, ready to score. Raises StoreDamagedError if it cannot."""
     try:
         return Scorer(folder / MODEL_FILE)
     except ModelError as error:
-        raise StoreError(f"The model of generation {folder.name} cannot be used: {error}") from error
+        kind = _kind_of(error.__cause__, StoreDamagedError)
+        raise kind(f"The model of generation {folder.name} cannot be used: {error}") from error
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:
-    """Raise StoreError where a file of the generation is missing or its checksum is not the manifest's."""
+    """Raise StoreDamagedError if a file of the generation is missing or its checksum is not the manifest's."""
     for name, expected in manifest.files.items():
         if sha256(folder / name) != expected:
-            raise StoreError(f"The checksum of {name} in generation {manifest.generation} is wrong.")
+            raise StoreDamagedError(f"The checksum of {name} in generation {manifest.generation} is wrong.")
 
 
 def sha256(file: Path) -> str:
-    """Raises StoreError where the file cannot be read."""
+    """Raises StoreDamagedError if the file is missing, StoreError if it cannot be read."""
     try:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise StoreError(f"{file} cannot be read: {error.strerror}.") from error
+        raise _kind_of(error, StoreDamagedError)(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _kind_of(error: BaseException | None, missing: type[StoreError]) -> type[StoreError]:
+    """What it means that a file cannot be used. missing: what it means if it is not there."""
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return missing
+    return StoreError if isinstance(error, OSError) else StoreDamagedError

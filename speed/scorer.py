@@ -51,6 +51,8 @@ class Scorer:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except OSError as error:
             raise ModelError(f"The model cannot be read: {error}") from error
+        except MemoryError:  # says nothing about the model
+            raise
         except Exception as error:  # onnxruntime's errors share no class of their own
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ModelError(f"The model is damaged or no ONNX model: {first[:200]}") from error

@@ -124,7 +124,7 @@ def _status(service: Service) -> answers.Status:
 def _pointed(live: Live) -> str | None:
     try:
         return live.generations.live_name()
-    except StoreError:  # before the first generation
+    except StoreError:  # before the first generation; for another reason, `refused` says so
         return None
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from speed.errors import StoreError
+from speed.errors import StoreDamagedError, StoreMissingError
 from speed.generations import CURRENT
 from speed.stores.aws import aws_client, plain_errors
 from speed.stores.records import Manifest
@@ -33,16 +33,16 @@ class DynamoIndex:
         self.client = aws_client("dynamodb", patient=patient)
 
     def live_name(self) -> str:
-        """The generation to answer from: the pinned one, else the current. Raises StoreError before the first."""
+        """The generation to answer from: pinned, else current. Raises StoreMissingError before the first publish."""
         pointer = self.pointers()
         return self._live(pointer.get("pinned") or pointer.get("generation"))
 
     def live_manifest(self) -> Manifest:
-        """Of the generation to answer from. Raises StoreError before the first publish."""
+        """Of the generation to answer from. Raises StoreMissingError before the first publish."""
         return self.manifest(self.live_name())
 
     def current_name(self) -> str:
-        """The generation that was published last, or rolled back to. Raises StoreError before the first."""
+        """The generation that was published last, or rolled back to. Raises StoreMissingError before the first."""
         return self._live(self.pointers().get("generation"))
 
     def pinned(self) -> str | None:
@@ -56,7 +56,7 @@ class DynamoIndex:
         return {name: item[name]["S"] for name in ("generation", "pinned") if name in item}
 
     def point(self, pointer: str, name: str) -> None:
-        """Make PIN or CURRENT name a generation. Raises StoreError where the table does not hold it."""
+        """Make PIN or CURRENT name a generation. Raises StoreMissingError if the table does not hold it."""
         self.published(name)
         attribute = "generation" if pointer == CURRENT else "pinned"
         self._update_pointer(f"set {attribute} = :name", ExpressionAttributeValues={":name": {"S": name}})
@@ -65,11 +65,11 @@ class DynamoIndex:
         self._update_pointer("remove pinned")
 
     def manifest(self, name: str) -> Manifest:
-        """Raises StoreError where the table does not hold the generation."""
+        """Raises StoreMissingError if the table does not hold the generation."""
         return self.published(name).manifest
 
     def all(self) -> list[Manifest]:
-        """Every generation that is kept, newest first."""
+        """Every generation that is kept, newest first. Raises StoreDamagedError if a manifest is damaged."""
         return [published.manifest for published in self.every()]
 
     def every(self) -> list[Published]:
@@ -86,23 +86,23 @@ class DynamoIndex:
         return [Published(int(item["seq"]["N"]), self._manifest_of(item)) for item in items]
 
     def published(self, name: str) -> Published:
-        """A generation with its number. Raises StoreError where the table does not hold it."""
+        """A generation with its number. Raises StoreMissingError if the table does not hold it."""
         for published in self.every():
             if published.manifest.generation == name:
                 return published
-        raise StoreError(f"{self.name} holds no generation {name!r}: publish it again.")
+        raise StoreMissingError(f"{self.name} holds no generation {name!r}: publish it again.")
 
     def _manifest_of(self, item: dict[str, Any]) -> Manifest:
         try:
             return msgspec.json.decode(item["manifest"]["S"], type=Manifest)
         except msgspec.DecodeError as error:
-            raise StoreError(
+            raise StoreDamagedError(
                 f"{self.name} has no readable manifest of {item['generation']['S']!r}: {error}."
             ) from error
 
     def _live(self, name: str | None) -> str:
         if name is None:
-            raise StoreError(f"Nothing is published yet in the DynamoDB table {self.table!r}.")
+            raise StoreMissingError(f"Nothing is published yet in the DynamoDB table {self.table!r}.")
         return name
 
     def _update_pointer(self, expression: str, **values: Any) -> None:

@@ -9,17 +9,18 @@ from types import TracebackType
 
 import lmdb
 
-from speed.errors import StoreError
+from speed.errors import StoreDamagedError, StoreError, StoreMissingError
 from speed.stores.records import Features, Manifest, Score, unpack, unpack_features
 
 SCORES, FEATURES = "scores.mdb", "features.mdb"
+_DAMAGED = (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError)
 
 
 class LmdbStore:
     """One generation, open for look-ups by many threads. Use as a context manager or call `close`."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        """Raises StoreError where `folder` holds no scores."""
+        """Raises StoreMissingError if `folder` holds no scores, StoreDamagedError if they are damaged."""
         self.manifest = manifest
         self._folder = folder
         self._scores = _opened(folder / SCORES)
@@ -71,7 +72,11 @@ class LmdbStore:
 
 def _opened(file: Path) -> lmdb.Environment:
     try:
+        file.stat()  # LMDB has no error of its own for a file that is not there
         # Random look-ups: reading pages ahead would fill the memory with neighbours that nobody asked for.
         return lmdb.open(str(file), subdir=False, readonly=True, lock=False, readahead=False)
+    except FileNotFoundError as error:
+        raise StoreMissingError(f"{file} holds no readable scores: {error}.") from error
     except (OSError, lmdb.Error) as error:
-        raise StoreError(f"{file} holds no readable scores: {error}.") from error
+        kind = StoreDamagedError if isinstance(error, _DAMAGED) else StoreError
+        raise kind(f"{file} holds no readable scores: {error}.") from error

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import msgspec
 from botocore.exceptions import ClientError
 
-from speed.errors import StoreError
-from speed.generations import MANIFEST, PIN, Generations, read_manifest, readable, verify_files
+from speed.errors import StoreDamagedError, StoreError, StoreMissingError
+from speed.generations import MANIFEST, PIN, Generations, read_manifest, verify_files
 from speed.stores.aws import aws_client, plain_errors
 from speed.stores.records import Manifest
 
@@ -45,24 +45,27 @@ class S3Generations(Generations):
             self._client.delete_object(Bucket=self._bucket, Key=self._key(PIN))
 
     def manifest(self, name: str) -> Manifest:
-        """Raises StoreError where the generation is not there or has no good manifest."""
+        """Raises StoreMissingError if the generation is not there, StoreDamagedError if its manifest is damaged."""
         content = self._get(f"{name}/{MANIFEST}")
         if content is None:
-            raise StoreError(f"{self.url} holds no generation {name!r}.")
+            raise StoreMissingError(f"{self.url} holds no generation {name!r}.")
         try:
             return msgspec.json.decode(content, type=Manifest)
-        except msgspec.DecodeError as error:
-            raise StoreError(f"{self.url}/{name} holds no readable manifest: {error}.") from error
+        except ValueError as error:
+            raise StoreDamagedError(f"{self.url}/{name} holds no readable manifest: {error}.") from error
 
     def all(self) -> list[Manifest]:
-        """Every whole generation that is kept, newest first; one whose manifest cannot be read is none."""
+        """As `kept`: if S3 cannot be read for now, no other generation can be pulled either."""
+        return self.kept()
+
+    def _names(self) -> list[str]:
         with plain_errors(self.url):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._key(""), Delimiter="/"
             )
             folders = [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
-        names = [folder.rstrip("/").rpartition("/")[2] for folder in folders]
-        return readable(self.manifest, (name for name in names if self._get(f"{name}/{MANIFEST}") is not None))
+        names = (folder.rstrip("/").rpartition("/")[2] for folder in folders)
+        return [name for name in names if not name.startswith(".")]
 
     def folder(self, name: str) -> Path:
         """Where the generation is on this machine, pulled where it was not yet and verified."""
@@ -82,8 +85,7 @@ class S3Generations(Generations):
         try:
             part.mkdir()
             for file in self._wanted(manifest).files:
-                with plain_errors(f"{self.url}/{name}/{file}"):
-                    self._client.download_file(self._bucket, self._key(f"{name}/{file}"), str(part / file))
+                self._pull(f"{name}/{file}", part / file)
             verify_files(part, self._wanted(manifest))
             (part / MANIFEST).write_bytes(msgspec.json.encode(manifest))
             shutil.rmtree(folder, ignore_errors=True)
@@ -93,13 +95,22 @@ class S3Generations(Generations):
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
+    def _pull(self, name: str, file: Path) -> None:
+        with plain_errors(f"{self.url}/{name}"):
+            try:
+                self._client.download_file(self._bucket, self._key(name), str(file))
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _NOT_THERE:
+                    raise StoreDamagedError(f"{self.url}/{name} cannot be used: {error}.") from error
+                raise
+
     def _is_good(self, folder: Path) -> bool:
         """Whether a generation is here, and as good as when it came: disks of a cache outlive many processes."""
         if not folder.is_dir():
             return False
         try:
             verify_files(folder, self._wanted(read_manifest(folder)))
-        except StoreError:
+        except StoreError:  # whatever is wrong with a copy, another may be pulled
             return False
         return True
 

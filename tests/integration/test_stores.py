@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +23,8 @@ from stores import InDynamoDB, InS3, OnDisk, Place
 
 from jobs.edge.s3 import S3Publisher
 from jobs.errors import FormcastError
-from speed.errors import StoreError, ThrottledError
-from speed.generations import CURRENT, PIN
+from speed.errors import StoreDamagedError, StoreError, StoreMissingError, ThrottledError
+from speed.generations import CURRENT, MANIFEST, PIN, Generations
 from speed.settings import ServeSettings
 from speed.sources import open_sources
 from speed.stores.base import RealtimeStore
@@ -152,8 +155,10 @@ def test_one_bad_manifest_hides_no_other_generation(place: Place) -> None:
 
 
 def test_a_generation_that_is_not_there_or_was_damaged_is_refused(place: Place) -> None:
+    with pytest.raises(StoreMissingError, match="Nothing is published yet"):
+        place.source.live_name()
     place.publish("g1", ODD)
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreMissingError):
         place.source.open("g0")
 
     damaged = "some/prefix/serving/g1/model.onnx"
@@ -161,8 +166,56 @@ def test_a_generation_that_is_not_there_or_was_damaged_is_refused(place: Place) 
         boto3.client("s3").put_object(Bucket="lake", Key=damaged, Body=b"junk")
     else:
         (place.serving / "g1" / "model.onnx").write_bytes(b"junk")  # type: ignore[attr-defined]
-    with pytest.raises(StoreError, match=r"checksum of model\.onnx"):
+    with pytest.raises(StoreDamagedError, match=r"checksum of model\.onnx"):
         place.source.open("g1")
+    if isinstance(place, InS3):
+        boto3.client("s3").delete_object(Bucket="lake", Key=damaged)
+    else:
+        (place.serving / "g1" / "model.onnx").unlink()  # type: ignore[attr-defined]
+    with pytest.raises(StoreDamagedError, match=r"model\.onnx cannot be"):
+        place.source.open("g1")
+
+
+def test_a_store_that_cannot_be_read_says_nothing_about_what_it_holds(
+    place: Place, aws_refuses: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not "nothing is published", not "damaged": those would be acted on."""
+    source: Any = place.source
+    calls = (source.live_name, source.live_manifest, source.pinned, partial(source.open, "g1"))
+    place.publish("g1", ODD)
+    if isinstance(place, (InS3, InDynamoDB)):
+        aws_refuses(403, ".")
+    else:
+        calls += (source.all, source.kept)
+        for name in ("pathlib.Path.read_bytes", "pathlib.Path.read_text", "os.scandir"):
+            monkeypatch.setattr(name, failing)
+    for call in calls:
+        with pytest.raises(StoreError) as raised:
+            call()
+        assert not isinstance(raised.value, (StoreMissingError, StoreDamagedError))
+
+
+def failing(*_: Any, **__: Any) -> Any:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_one_manifest_that_cannot_be_read_for_now_hides_no_generation_from_readers_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever deletes what is not kept must not go by a list that is short for want of a good disk."""
+    place = OnDisk(tmp_path)
+    for name in ("g1", "g2", "g3"):
+        place.publish(name, ODD)
+    generations = Generations(place.serving)
+    (place.serving / "g3" / MANIFEST).write_bytes(b'{"generation": "\xff"}')
+    (place.serving / "g4").mkdir()  # is being written
+    assert [manifest.generation for manifest in generations.kept()] == ["g2", "g1"]
+
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: failing() if "g2" in file.parts else read(file))
+    assert [manifest.generation for manifest in generations.all()] == ["g1"]
+    with pytest.raises(StoreError, match="g2 holds no readable generation"):
+        generations.kept()
 
 
 def test_s3_a_cut_off_or_damaged_copy_is_pulled_again(s3: InS3) -> None:

@@ -41,8 +41,14 @@ def run_step(step: Step, name: str, run_id: str, settings: Settings) -> Entry:
     with ExitStack() as claim:
         writing = lambda: claim.enter_context(claims_of(settings).writing(context.run_id, name))  # noqa: E731
         wait_for(writing, settings.claim_wait_seconds, partial(tell_waiting, context))
-        context = replace(context, started_at=datetime.now(UTC))
+        context = replace(context, started_at=_now(context))
         return context.ledger.done(context.run_id, name, settings.redo) or _attempt(step, context)
+
+
+def _now(context: StepContext) -> datetime:
+    """The time, but never before what the ledger has seen: a clock that was moved must not change what came first."""
+    known = max((entry.finished_at for entry in context.ledger.entries()), default=context.started_at)
+    return max(datetime.now(UTC), known)
 
 
 def redo_of(settings: Settings, run_id: str, step: str) -> int:
@@ -76,12 +82,12 @@ def _attempt(step: Step, context: StepContext) -> Entry:
     except Exception as error:
         failure = _in_a_sentence(error, context)
         tell_status(context, FAILED, str(failure), failure.exit_code)
-        context.ledger.append(replace(entry, status=FAILED, finished_at=datetime.now(UTC), message=str(failure)))
+        context.ledger.append(replace(entry, status=FAILED, finished_at=_now(context), message=str(failure)))
         _report_failure(context)
         raise failure from error
     entry = replace(
         entry,
-        finished_at=datetime.now(UTC),
+        finished_at=_now(context),
         message=result.message,
         counts=result.counts | {rows_of(table.table): table.rows for table in result.wrote},
         versions_read={table.table: table.version for table in result.read},

@@ -90,6 +90,7 @@ METRICS = pa.schema(
 
 TABLES = {
     "forms": FORMS,
+    "rehearsed_forms": FORMS,
     "rejected_forms": REJECTED_FORMS,
     "predictions": PREDICTIONS,
     "model_versions": MODEL_VERSIONS,

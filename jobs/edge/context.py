@@ -38,6 +38,11 @@ class StepContext:
     def ledger(self) -> Ledger:
         return Ledger(self.tables)
 
+    @property
+    def forms_table(self) -> str:
+        """Where this run's forms are. A rehearsal has a table of its own: the live one never holds its dump."""
+        return "forms" if self.settings.publish else "rehearsed_forms"
+
     def own(self, table: str) -> TableVersion:
         """A table as this run has it: as it wrote it last, else as its first step found it, else as it is now.
 

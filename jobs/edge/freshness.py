@@ -1,4 +1,4 @@
-"""What is live never gets older by accident: data is taken only if it is no older than that of the live generation."""
+"""What is live never gets older by accident: data is taken only if it is no older than that of what is live."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from jobs.edge.context import StepContext
 from jobs.errors import ContractError
 from speed.stores.records import Manifest
 
+REHEARSAL = "Nothing goes live: this run is a rehearsal."
 _ROUNDING = timedelta(seconds=1)  # times pass through floats on their way
 _REMEDY = "Run again with allow_older (ALLOW_OLDER=1) if it shall be live all the same, or give it a lake of its own."
 
@@ -45,21 +46,24 @@ def check_forms_age(context: StepContext, version: int) -> None:
 
 
 def check_generation_age(context: StepContext, new: Manifest) -> None:
-    """Raises ContractError if a generation is older than the live one: in its data, its forms, or its scores."""
+    """Raises ContractError if a generation is older than the live one: in its data, its forms, or its scores.
+
+    Versions of tables tell what came later, not clocks: one that was moved must keep no later night from readers.
+    """
     live = None if context.settings.allow_older else context.serving.live()
     if live is None or live.generation == new.generation:
         return
     check_forms_age(context, new.forms_version)
-    for what, ours, theirs in (
-        ("knows everything up to", new.data_until, live.data_until),
-        ("was scored at", new.scored_at, live.scored_at),
-    ):
-        if ours < theirs - _ROUNDING:
-            raise ContractError(
-                f"Generation {new.generation} {what} {_minute(ours)}, and {live.generation}, which is live, "
-                f"{_minute(theirs)}: it would make readers go back. {_REMEDY} To go back to an earlier run, use "
-                "`formcast rollback`."
-            )
+    back = ""
+    if new.data_until < live.data_until - _ROUNDING:
+        back = f"knows everything up to {_minute(new.data_until)}, {live.generation} up to {_minute(live.data_until)}"
+    elif new.predictions_version < live.predictions_version:
+        back = f"was scored before {live.generation}"
+    if back:
+        raise ContractError(
+            f"Generation {new.generation} {back}, which is live: readers would go back. {_REMEDY} To go back to an "
+            "earlier run, use `formcast rollback`."
+        )
 
 
 def _minute(at: datetime) -> str:

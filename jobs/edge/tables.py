@@ -106,7 +106,7 @@ class Tables:
                 partition_by=PARTITIONS.get(name),
                 storage_options=self._options,
                 configuration={"delta.dataSkippingStatsColumns": STATISTICS_COLUMNS}
-                if name in ("forms", "predictions")
+                if name in ("forms", "rehearsed_forms", "predictions")
                 else None,
             )
 

@@ -22,7 +22,7 @@ def leave_report(context: StepContext) -> tuple[str, int, list[str]]:
     try:
         facts = gather(context.tables, context.run_id)
         page = render(facts)
-        newest = newest_run(context.tables) == context.run_id
+        newest = context.settings.publish and newest_run(context.tables) == context.run_id
         place = Reports(context.tables).write(context.run_id, page, newest=newest)
         context.serving.write_runs(recent_runs(context.tables, SHOWN_RUNS))
     except (OSError, TemplateError) as error:

@@ -11,11 +11,11 @@ _SHOWN = 5
 
 
 def monitor(context: StepContext) -> StepResult:
-    forms = context.own("forms")
+    forms = context.own(context.forms_table)
     prepared = context.ledger.succeeded(context.run_id, "prepare")
-    published = last_published(context)
+    published = last_published(context) if context.settings.publish else None
     live, since = (published.rows, published.run_id) if published else (None, "")
-    batches = context.tables.batches("forms", FEATURES, forms.version)
+    batches = context.tables.batches(forms.table, FEATURES, forms.version)
 
     # prepare lets no cut dump in; but a merge into a table that was cut before, or by hand, would go on from here.
     check_rows(forms.rows, live, context.settings.max_row_drop)

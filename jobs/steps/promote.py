@@ -15,7 +15,7 @@ from jobs.edge.artifacts import (
     read_portable,
 )
 from jobs.edge.context import StepContext, StepResult
-from jobs.edge.models import REFUSED, ModelVersion
+from jobs.edge.models import ARCHIVED, REFUSED, ModelVersion
 from jobs.errors import FormcastError, MissingError
 from jobs.model.gate import BASELINE, FIRST, Decision, Terms, decide, terms_against
 from jobs.model.losses import LOSS_NAMES, losses
@@ -31,15 +31,19 @@ def promote(context: StepContext) -> StepResult:
     refused and nothing is live.
     """
     models, challenger = context.models, _challenger(context)
-    champion = find_readable_champion(models)
+    champion, why_none = find_readable_champion(models)
     if champion is not None and champion.version == challenger.version:
         # An attempt before this one got as far as that: decide again, as it did, to leave what it would have left.
         before = read_manifest(models.folder(challenger.version)).champion
         champion = models.get(before) if before else None
 
-    decision = _decide(context, challenger, champion)
+    decision = _decide(context, challenger, champion, why_none)
 
-    if decision.promoted:
+    if not context.settings.publish:
+        verdict = "It would have gone live." if decision.promoted else "It would not have gone live."
+        models.save([replace(challenger, state=ARCHIVED, reason=f"A rehearsal. {verdict} {decision.reason}")])
+        message = f"Nothing goes live: this run is a rehearsal. {verdict} {decision.reason}"
+    elif decision.promoted:
         models.promote(challenger.version, decision.reason)
         message = f"New champion. {decision.reason}"
     else:
@@ -62,8 +66,8 @@ def _challenger(context: StepContext) -> ModelVersion:
     return trained[-1]
 
 
-def _decide(context: StepContext, challenger: ModelVersion, champion: ModelVersion | None) -> Decision:
-    """The gate's decision: against the champion, or against the baseline where there is none."""
+def _decide(context: StepContext, challenger: ModelVersion, champion: ModelVersion | None, why_none: str) -> Decision:
+    """The gate's decision: against the champion, or if there is none against the baseline; the reason says why."""
     folder = context.models.verified_folder(challenger)
     read_portable(folder)  # an error where it cannot score
     paper, parity = read_manifest(folder), read_evaluation(folder).parity
@@ -72,7 +76,7 @@ def _decide(context: StepContext, challenger: ModelVersion, champion: ModelVersi
         return Decision(
             False,
             f"{challenger.version} was judged against {paper.champion or 'the baseline'}, but the champion is now "
-            f"{version or 'gone'}: start a new run.",
+            f"{version or 'gone'}: start a new run. {why_none}".rstrip(),
         )
     if parity is None or not parity.holds:
         how_far = (
@@ -86,7 +90,7 @@ def _decide(context: StepContext, challenger: ModelVersion, champion: ModelVersi
     holdout = read_holdout(folder)
     actual, views = holdout["completion_rate"].to_numpy(), holdout["views"].to_numpy()
     rival = CHAMPION_COLUMN if champion else BASELINE
-    return decide(
+    decision = decide(
         losses(paper.objective, actual, holdout[CHALLENGER_COLUMN].to_numpy(), views),
         losses(paper.objective, actual, holdout[rival].to_numpy(), views),
         names=(
@@ -97,6 +101,8 @@ def _decide(context: StepContext, challenger: ModelVersion, champion: ModelVersi
         seed=context.settings.seed,
         loss=LOSS_NAMES[paper.objective],
     )
+    # What train said of the champion, so that a retry says it too, when this challenger is the champion.
+    return decision if champion else replace(decision, reason=f"{decision.reason} {paper.note}".rstrip())
 
 
 def _terms(context: StepContext, challenger: ModelVersion, champion: ModelVersion) -> Terms:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from jobs.edge.context import Balance, StepContext, StepResult
-from jobs.edge.freshness import check_generation_age
+from jobs.edge.freshness import REHEARSAL, check_generation_age
 from jobs.edge.lineage import history_of, scoring_of
 from speed.stores.records import Manifest
 
 
 def publish(context: StepContext) -> StepResult:
+    if not context.settings.publish:
+        return StepResult(message=REHEARSAL)
     predictions = context.own("predictions")
     scoring = scoring_of(context.tables, predictions.version)
     forms = context.tables.version("forms", scoring.forms)
@@ -21,7 +23,7 @@ def publish(context: StepContext) -> StepResult:
 
     check_generation_age(context, manifest)
 
-    before = context.serving.answering()
+    before, lost = context.serving.answering()
     items = context.dynamodb.publish(lambda: context.spark, manifest) if context.dynamodb else {}
     context.serving.swap(manifest.generation)
     if history_of(context.tables, "predictions").replaced_at(predictions.version) is None:
@@ -30,9 +32,9 @@ def publish(context: StepContext) -> StepResult:
     outdated = _drop_outdated(context, before) if before else 0
     pruned = context.serving.prune(context.settings.keep_generations)
     if context.dynamodb:
-        context.dynamodb.keep({kept.generation for kept in context.serving.generations.all()})
+        context.dynamodb.keep({kept.generation for kept in context.serving.generations.kept()})
     return StepResult(
-        message=f"Generation {manifest.generation} is live with {manifest.count:,} scores.",
+        message=f"Generation {manifest.generation} is live with {manifest.count:,} scores. {lost}".rstrip(),
         counts={"published": manifest.count, "pruned": len(pruned), "streamed_dropped": outdated} | items,
         read=[predictions, forms],
         balances=[whole, published],

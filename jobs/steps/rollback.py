@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from jobs.edge.context import Balance, StepContext, StepResult
-from jobs.edge.ledger import SUCCEEDED
+from jobs.edge.lineage import model_of, predictions_of_run, score_of_run
+from jobs.edge.tables import Tables
 from jobs.errors import MissingError
 
 
 def rollback(context: StepContext, to: str) -> StepResult:
-    """A rollback that was cut off is finished by running it again: the intent file keeps watch until then."""
+    """A rollback that was cut off is finished by running it again: the intent file keeps watch until then.
+
+    Raises MissingError, and changes nothing, if the run's predictions, their forms or their model are gone.
+    """
     serving, tables = context.serving, context.tables
-    version = _predictions_of(context, to)
+    version = predictions_of_run(tables, to)
+    _check_model(context, to)
     before, champion = tables.version("predictions"), context.models.champion()
     dynamodb, published = context.dynamodb, context.dynamodb.current() if context.dynamodb else None
 
     target = serving.build(version)  # a generation that was pruned is built anew from the table's history
+    unfinished = serving.unfinished_rollback()
     serving.begin_rollback(to)
     try:
-        tables.delta("predictions").restore(version)
+        _restore(tables, version)
         if champion.version != target.model_version:
             context.models.promote(target.model_version, f"Rolled back to run {to}.")
         # The last, and each atomic: readers move only when all else has.
@@ -25,12 +31,15 @@ def rollback(context: StepContext, to: str) -> StepResult:
             dynamodb.publish(lambda: context.spark, target)
         serving.swap(target.generation)
     except Exception:
-        tables.delta("predictions").restore(before.version)
+        _restore(tables, before.version)
         if champion.version != context.models.champion().version:
             context.models.promote(champion.version, champion.reason)
         if dynamodb and published:
             dynamodb.point(published)
-        serving.end_rollback()
+        if unfinished is None:
+            serving.end_rollback()
+        else:  # this left everything as the one before it had: cut off
+            serving.begin_rollback(unfinished.run_id)
         raise
     serving.end_rollback()
 
@@ -43,15 +52,18 @@ def rollback(context: StepContext, to: str) -> StepResult:
     )
 
 
-def _predictions_of(context: StepContext, run_id: str) -> int:
-    """The version of `predictions` that a run wrote. Raises MissingError where it wrote none that is still there."""
-    scored = [e for e in context.ledger.entries(run_id) if e.step == "score" and e.status == SUCCEEDED]
-    if not scored:
-        raise MissingError(f"Run {run_id!r} has no predictions to go back to: `formcast runs` lists those that do.")
-    version = scored[-1].versions_written["predictions"]
-    kept = {entry["version"] for entry in context.tables.delta("predictions").history()}
-    if version not in kept:
+def _restore(tables: Tables, version: int) -> None:
+    """Make the rows of `version` those of `predictions`. Delta restores no table to the version that it has."""
+    table = tables.delta("predictions")
+    if table.version() != version:
+        table.restore(version)
+
+
+def _check_model(context: StepContext, run_id: str) -> None:
+    """Raises MissingError if the files of the model that scored a run are gone: the next night would want them."""
+    model = model_of(context.tables, score_of_run(context.tables, run_id))
+    if model is not None and not context.models.has_files(model):
         raise MissingError(
-            f"The predictions of run {run_id!r} are older than the table's history: choose a later run."
+            f"There is no way back to run {run_id}: the files of its model {model} are gone from "
+            f"{context.models.uri(model)}. Choose a later run."
         )
-    return version

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.edge.artifacts import read_portable
 from jobs.edge.context import Balance, StepContext, StepResult
 from jobs.edge.files import LakeFiles
-from jobs.edge.freshness import check_forms_age
+from jobs.edge.freshness import REHEARSAL, check_forms_age
 from jobs.edge.lineage import MODEL
 from jobs.edge.parts import add_action, delete_parts
 from jobs.edge.pieces import pieces_of
@@ -18,6 +18,8 @@ def score(context: StepContext) -> StepResult:
 
     Raises MissingError without a champion, FormcastError where its files are not those that were trained.
     """
+    if not context.settings.publish:
+        return StepResult(message=REHEARSAL)
     forms, known = context.own("forms"), context.own("model_versions")
     check_forms_age(context, forms.version)
     champion = context.models.champion(known.version)

@@ -39,8 +39,8 @@ def train(context: StepContext) -> StepResult:
 
     Raises MissingError without forms, and ContractError where they hold nothing to learn.
     """
-    read = context.own("forms")
-    forms = with_label(with_side(learnable(context.tables.spark(context.spark, "forms", read.version))))
+    read = context.own(context.forms_table)
+    forms = with_label(with_side(learnable(context.tables.spark(context.spark, read.table, read.version))))
     rival = load_rival(context.models)
 
     found = training.survey(forms)

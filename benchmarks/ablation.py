@@ -28,9 +28,9 @@ from jobs.edge.session import start_spark
 from jobs.edge.tables import Tables
 from jobs.model.calibration import fit_calibration
 from jobs.model.families import families
-from jobs.model.gate import paired_bootstrap
 from jobs.model.logs import pooled
 from jobs.model.losses import losses
+from jobs.model.paired import paired_bootstrap
 from jobs.settings import Settings
 from jobs.transforms.label import learnable, with_label
 from jobs.transforms.split import repeatable, sampled, with_side

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.model.gate import Interval
+from jobs.model.paired import Interval
 
 _END = "<!-- The table above is written by benchmarks.ablation; what follows is kept. -->"
 

@@ -7,17 +7,16 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from jobs.model.gate import paired_bootstrap
 from jobs.model.importance import Importance
 from jobs.model.intervals import MIN_FORMS
 from jobs.model.losses import Array
 from jobs.model.metrics import evaluate
 from jobs.model.noise import Noise, noise_floor
+from jobs.model.paired import paired_bootstrap
 from jobs.model.slices import Judged, Slice, slices_by_feature, slices_by_prediction, slices_by_views
 
 RELIABILITY_BINS = 15
-_RESAMPLES = 1_000
-_MAX_UNITS = 20_000  # resampled a comparison: all of them together take under a second
+_RESAMPLES = 2_000  # for a 95 % interval; the gate decides by one comparison, and this shows many
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -118,16 +117,9 @@ def compare(actual: Array, mine: Array, theirs: Array, *, names: tuple[str, str]
     """The paired bootstrap of two families' absolute errors; actual, mine, theirs: (n,) rates, n >= 1.
 
     names: of the family whose rates are `mine`, and of the other.
-
-    As jobs.model.gate does beyond 100,000 forms, groups of forms are resampled, but fewer of them: the gate decides
-    by one comparison and this shows many.
     """
-    differences = np.abs(mine - actual) - np.abs(theirs - actual)
-    size = -(-len(differences) // _MAX_UNITS)
-    shuffled = np.random.default_rng(seed).permutation(differences)
-    units = shuffled[: len(shuffled) // size * size].reshape(-1, size).mean(axis=1)
-    found = paired_bootstrap(units, np.zeros(len(units)), seed, _RESAMPLES)
-    return Comparison(*names, float(differences.mean()), found.lower, found.upper)
+    found = paired_bootstrap(np.abs(mine - actual), np.abs(theirs - actual), seed, resamples=_RESAMPLES)
+    return Comparison(*names, found.difference, found.lower, found.upper)
 
 
 def coverage_of(judged: Judged, nominal: float) -> Coverage:

@@ -1,87 +1,103 @@
-"""Whether a challenger goes live: a paired bootstrap on the forms that were held out. Pure numpy."""
+"""Whether a challenger goes live. Pure.
+
+Every night is a test, and a test can take an equally good model for a better one. A champion gives way if a 99.8 %
+interval lies wholly below 0: between equal models, by chance on 0.1 % of nights. A champion older than
+`stale_after_days` (7) is reviewed once in as many days, where a 98 % interval will do: by chance in 1 % of reviews.
+The budget is 365 * 0.001 + 52 * 0.01 = 0.9 false promotions a year, whatever the size of the holdout. An observed
+gain below `least_gain` is not worth a change and never replaces a champion, so there are fewer in fact.
+Why: docs/adr/0015-an-error-budget-for-promotions.md. How many: benchmarks/GATE.md.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
+from jobs.model.paired import RESAMPLES, Array, Interval, paired_bootstrap
 
 BASELINE = "baseline"  # what a first model must beat: the median rate for every form
 
-CONFIDENCE = 0.95
-RESAMPLES = 2_000
-STALE_TOLERANCE = 0.005  # of the champion's loss: a fifth of what a forest gains over a straight line
-_MAX_UNITS = 100_000
+FIRST_CONFIDENCE, NIGHTLY_CONFIDENCE, REVIEW_CONFIDENCE = 0.95, 0.998, 0.98
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A difference of two mean losses on the same forms, with its 95 % interval. Below 0: the first is better."""
+class Terms:
+    """What a challenger must show.
 
-    difference: float
-    lower: float
-    upper: float
+    confidence: of the interval of the difference, which must lie wholly below 0. least_gain: the share of the rival's
+    loss by which the challenger's must be lower. review: the rival is a stale champion whose review is due.
+    """
+
+    confidence: float
+    least_gain: float = 0.0
+    review: bool = False
+
+
+FIRST = Terms(FIRST_CONFIDENCE)
+"""Against the baseline, where no champion would be replaced: a first night needs no budget of errors."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the challenger goes live, and why, in words with figures."""
+    """Whether the challenger goes live, and why, in words with figures. review: it was a stale review."""
 
     promoted: bool
     reason: str
     interval: Interval | None = None
+    review: bool = False
 
 
-def paired_bootstrap(challenger: Array, rival: Array, seed: int, resamples: int = RESAMPLES) -> Interval:
-    """The difference of mean losses, challenger - rival, with its 95 % percentile interval.
+def terms_against(
+    champion: datetime,
+    challenger: datetime,
+    reviews: Iterable[datetime],
+    *,
+    stale_after: timedelta,
+    least_gain: float,
+) -> Terms:
+    """The terms for a challenger that meets a champion.
 
-    challenger, rival: (n,) losses (jobs.model.losses) on the same forms in the same order, n >= 1.
-    Over 100,000 forms, equally large groups of forms drawn at random are resampled in place of single forms. Their
-    means vary as those of forms do, so the interval is the same, and time and memory stay bounded (about 1 s).
-    Source: Efron & Tibshirani 1993, chapter 13.
+    champion, challenger: when they were trained. reviews: for which challengers this champion was reviewed already,
+    by when these were trained. Time is counted between models, not from the clock, and to reviews on both sides of
+    the challenger: whoever decides again, however late, decides on the same terms.
     """
-    random = np.random.default_rng(seed)
-    differences = challenger - rival
-    size = -(-len(differences) // _MAX_UNITS)
-    units = differences
-    if size > 1:
-        shuffled = random.permutation(differences)
-        units = shuffled[: len(shuffled) // size * size].reshape(-1, size).mean(axis=1)
-    means = np.empty(resamples)
-    for i in range(resamples):
-        means[i] = units[random.integers(0, len(units), len(units), dtype=np.uint32)].mean()
-    tail = (1 - CONFIDENCE) / 2
-    lower, upper = np.quantile(means, [tail, 1 - tail])
-    return Interval(float(differences.mean()), float(lower), float(upper))
+    stale = challenger - champion > stale_after
+    due = stale and all(abs(challenger - review) >= stale_after for review in reviews)
+    return Terms(REVIEW_CONFIDENCE if due else NIGHTLY_CONFIDENCE, least_gain, due)
 
 
 def decide(
-    challenger: Array, rival: Array, *, names: tuple[str, str], stale: bool, seed: int, loss: str = "MAE"
+    challenger: Array,
+    rival: Array,
+    *,
+    names: tuple[str, str],
+    terms: Terms,
+    seed: int,
+    loss: str = "MAE",
+    resamples: int = RESAMPLES,
 ) -> Decision:
-    """Promote a challenger that is better with 95 % confidence; where the rival is stale, one that is not worse.
+    """Promote a challenger that is better, as surely and by as much as the terms ask for.
 
-    challenger, rival: (n,) losses on the same held-out forms; loss: what their mean is called.
+    challenger, rival: (n,) losses on the same held-out forms, n >= 1; loss: what their mean is called.
     names: how the challenger and the rival are called in the reason.
-    stale: the rival is so old that a model within 0.5 % of its loss, with the same confidence, is to be preferred.
     """
-    interval = paired_bootstrap(challenger, rival, seed)
-    tolerance = STALE_TOLERANCE * float(rival.mean())
+    interval = paired_bootstrap(challenger, rival, seed, confidence=terms.confidence, resamples=resamples)
+    before = float(rival.mean())
     better = interval.upper < 0
-    promoted = better or (stale and interval.upper <= tolerance)
-    figures = (
-        f"{loss} {challenger.mean():.5f} against {rival.mean():.5f} on {len(rival):,} held-out forms, "
-        f"difference {interval.difference:+.5f}, 95 % interval {interval.lower:+.5f} to {interval.upper:+.5f}"
-    )
+    enough = -interval.difference >= terms.least_gain * before
     name, other = names
-    if better:
-        verdict = f"{name} is better than {other}"
-    elif promoted:
-        verdict = f"{name} is not worse than {other}, which is stale"
-    elif stale:
-        verdict = f"{name} may be worse than {other} by more than {STALE_TOLERANCE:.1%}, stale as that is"
-    else:
+    if not better:
         verdict = f"{name} is not shown to be better than {other}"
-    return Decision(promoted, f"{verdict}: {figures}.", interval)
+    elif not enough:
+        gain = f"{-interval.difference / before:.3%}, less than the least gain of {100 * terms.least_gain:g}%"
+        verdict = f"{name} is better than {other}, but only by {gain}"
+    else:
+        verdict = f"{name} is better than {other}"
+    figures = (
+        f"{loss} {challenger.mean():.5f} against {before:.5f} on {len(rival):,} held-out forms, difference "
+        f"{interval.difference:+.5f}, {100 * terms.confidence:g} % interval {interval.lower:+.5f} to "
+        f"{interval.upper:+.5f}"
+    )
+    reason = f"In a stale review, {verdict}" if terms.review else verdict
+    return Decision(better and enough, f"{reason}: {figures}.", interval, terms.review)

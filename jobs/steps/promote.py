@@ -53,7 +53,7 @@ def promote(context: StepContext) -> StepResult:
         message = f"The champion stays. {decision.reason}"
     figures = {} if decision.interval is None else asdict(decision.interval)
     metrics = {("mae_against_rival", name): value for name, value in figures.items()}
-    if champion is not None and decision.review:
+    if champion is not None and decision.review and context.settings.publish:
         metrics[STALE_REVIEW, champion.version] = challenger.created_at.timestamp()
     return StepResult(message=message, wrote=[context.tables.version("model_versions")], metrics=metrics)
 

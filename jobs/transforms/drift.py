@@ -19,8 +19,8 @@ Facts = dict[tuple[str, str], float]
 # What counts as moved: a tenth of a standard deviation, five points of zeros, ten times the largest value seen.
 MEAN_SHIFT, ZERO_SHIFT, RANGE_GROWTH = 0.1, 0.05, 10.0
 REJECTED_SHIFT = 0.02
-# Of a mean: what the order of batches alone may change. Features are >= 0, so their sums do not cancel: a batch adds an
-# error of a few parts in 1e16, of either sign, and a billion forms are 15,000 batches. It cannot be much larger: a
+# Of a mean: what the order of batches alone may change. Features are >= 0, so their sums do not cancel: a batch adds
+# an error of a few parts in 1e16, of either sign, and a billion forms are 15,000 batches. It cannot be much larger: a
 # deviation of 1 at 1.7e9 is 6e-10 of the mean, and a tenth of it must show.
 _ROUNDING = 1e-12
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-from deltalake import write_deltalake
 
 from jobs.edge.artifacts import MANIFEST_FILE
 from jobs.edge.context import StepContext, StepResult
 from jobs.edge.ledger import Entry
 from jobs.edge.models import ModelVersion
+from jobs.edge.parts import PartWriter, add_action
 from jobs.edge.tables import Tables
 from jobs.runner import run_step
-from jobs.schemas import FORMS, PREDICTIONS
+from jobs.schemas import TABLES
 from jobs.steps.publish import publish
 from speed.contract import FEATURES
 from speed.generations import PAPERS, Generations
@@ -37,29 +38,41 @@ def night(new: NewContext, run_id: str, ids: list[str] = IDS, *, feature: float 
     return run_step(publish, "publish", run_id, new("publish").settings)
 
 
-def scored(new: NewContext, run_id: str, ids: list[str] = IDS, *, feature: float = 0.0) -> Entry:
+def scored(new: NewContext, run_id: str, ids: list[str] = IDS, *, feature: float = 0.0, **settings: object) -> Entry:
     """A night up to score: the tables, the model, which is champion, and the ledger's row."""
-    context = new("score", run_id)
-    forms = [
-        {"form_id": id_, "views": at, "submissions": 0, "completion_rate": 0.0 if at else None, "run_id": run_id}
-        | dict.fromkeys(FEATURES, 0.0)
-        | {"feat_03": float(at), "feat_05": feature}
-        | {"ingested_at": NOW}
-        for at, id_ in enumerate(ids)
-    ]
+    context = new("score", run_id, **settings)
+    forms = prepared(context, ids, feature)
     predictions = [
         {"form_id": form["form_id"], "predicted_rate": rate(at, run_id), "lower": None, "upper": None}
         | {"completion_rate": form["completion_rate"], "views": form["views"]}
         | {"model_version": f"m-{run_id}", "run_id": run_id, "scored_at": NOW}
         for at, form in enumerate(forms)
     ]
-    tables = context.tables
-    for name, rows, schema in (("forms", forms, FORMS), ("predictions", predictions, PREDICTIONS)):
-        tables.create(name)
-        write_deltalake(tables.path(name), pa.Table.from_pylist(rows, schema=schema), mode="overwrite")
+    put(context.tables, "predictions", predictions)
     train(context)
-    result = StepResult(read=[tables.version("forms")], wrote=[tables.version("predictions")])
+    result = StepResult(read=[context.tables.version("forms")], wrote=[context.tables.version("predictions")])
     return run_step(lambda _: result, "score", run_id, context.settings)
+
+
+def prepared(context: StepContext, ids: list[str] = IDS, feature: float = 0.0) -> list[dict[str, Any]]:
+    """The table of forms as a run leaves it, and its rows."""
+    forms = [
+        {"form_id": id_, "views": at, "submissions": 0, "completion_rate": 0.0 if at else None}
+        | dict.fromkeys(FEATURES, 0.0)
+        | {"feat_03": float(at), "feat_05": feature}
+        | {"run_id": context.run_id, "ingested_at": NOW}
+        for at, id_ in enumerate(ids)
+    ]
+    put(context.tables, "forms", forms)
+    return forms
+
+
+def put(tables: Tables, name: str, rows: list[dict[str, Any]]) -> None:
+    """Put rows in place of all others by one commit, as Spark's tasks do: in files that can be compacted."""
+    parts = [PartWriter(tables.path(name)), PartWriter(tables.path(name))]
+    for part, some in zip(parts, (rows[:1], rows[1:]), strict=True):
+        part.write(pa.Table.from_pylist(some, schema=TABLES[name]))
+    tables.commit(name, [add_action(record) for part in parts if (record := part.close())], run_id="")
 
 
 def train(context: StepContext) -> None:
@@ -69,7 +82,13 @@ def train(context: StepContext) -> None:
     for file, content in small_model(name).items():
         (staged / {PAPERS: MANIFEST_FILE}.get(file, file)).write_bytes(content)
     uri, digest = context.models.publish_artifact(name, staged)
-    facts = {"params": {}, "metrics": {"mae": 0.1}, "data_version": 0, "artifact_uri": uri, "artifact_sha256": digest}
+    facts = {
+        "params": {},
+        "metrics": {"mae": 0.1, "r2": 0.1},
+        "data_version": 0,
+        "artifact_uri": uri,
+        "artifact_sha256": digest,
+    }
     model = ModelVersion(name, context.run_id, "linear", **facts, state="candidate", reason="", created_at=NOW)
     context.models.save([model])
     context.models.promote(model.version, "better")

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from jobs.edge.dynamodb_tasks import DONE, HELD, WANTED, WritePlan, pack_wanted, scan_segments, write_changes
+from jobs.edge.lineage import history_of
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError
 from speed.contract import FEATURES
@@ -116,10 +117,14 @@ class DynamoPublisher:
         return {name: int(total[name] or 0) for name in DONE.names}
 
     def _wanted(self, spark: SparkSession, manifest: Manifest) -> DataFrame:
-        scores = self._tables.spark(spark, "predictions", manifest.predictions_version)
-        forms = self._tables.spark(spark, "forms", manifest.forms_version).select("form_id", *FEATURES)
+        scores = self._as_of(spark, "predictions", manifest.predictions_version)
+        forms = self._as_of(spark, "forms", manifest.forms_version).select("form_id", *FEATURES)
         columns = scores.select("form_id", *(RECORD_TYPE.names or ()))
         return columns.join(forms, "form_id", "left").mapInArrow(pack_wanted, _ddl(WANTED))
+
+    def _as_of(self, spark: SparkSession, name: str, version: int) -> DataFrame:
+        """A table's rows as of `version`, from files that maintenance has not deleted if any are left."""
+        return self._tables.spark(spark, name, history_of(self._tables, name).newest_of(version))
 
     def _switch(self, manifest: Manifest, seq: int, token: str) -> None:
         """The generation is whole, it is live, and nothing is under way: all three at once or none."""

@@ -11,7 +11,7 @@ import pyarrow.csv as pacsv
 from deltalake.exceptions import DeltaError
 
 from jobs.edge.files import scratch
-from jobs.edge.ledger import Ledger
+from jobs.edge.lineage import history_of, predictions_of_run
 from jobs.edge.tables import Tables, TableVersion
 from jobs.errors import FormcastError, MissingError
 from jobs.schemas import PREDICTIONS
@@ -24,9 +24,10 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Predictions:
-    """The predictions of one run, as of one version of the table."""
+    """The predictions of one run, as of one version of the table. write: the version that score wrote, its name."""
 
     at: TableVersion
+    write: int
     run_id: str
     model_version: str
     scored_at: datetime
@@ -34,7 +35,7 @@ class Predictions:
 
     def __str__(self) -> str:
         return (
-            f"predictions of run {self.run_id} by model {self.model_version}: table version {self.at.version}, "
+            f"predictions of run {self.run_id} by model {self.model_version}: table version {self.write}, "
             f"scored {self.scored_at:%Y-%m-%d %H:%M:%S} UTC, {self.at.rows:,} forms"
         )
 
@@ -70,7 +71,8 @@ def predictions_of(tables: Tables, run_id: str = "") -> Predictions:
     if first is None:
         raise MissingError(f"Version {version} of predictions holds no form: there is nothing to export.")
     (made,) = first.slice(0, 1).to_pylist()
-    return Predictions(at, made["run_id"], made["model_version"], made["scored_at"].astimezone(UTC), tables)
+    write = history_of(tables, "predictions").write_of(version)
+    return Predictions(at, write, made["run_id"], made["model_version"], made["scored_at"].astimezone(UTC), tables)
 
 
 def _scan(tables: Tables, version: int) -> Iterator[pa.RecordBatch]:
@@ -80,23 +82,21 @@ def _scan(tables: Tables, version: int) -> Iterator[pa.RecordBatch]:
 
 def _live_version(tables: Tables) -> int:
     try:
-        return generations_below(f"{tables.lake}/serving", scratch()).live_manifest().predictions_version
+        live = generations_below(f"{tables.lake}/serving", scratch()).live_manifest()
     except StoreError as error:
         raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from None
+    return history_of(tables, "predictions").newest_of(live.predictions_version)
 
 
 def _version_of(tables: Tables, run_id: str) -> int:
     tables.delta("run_ledger")  # an error where there is no lake
-    scored = Ledger(tables).succeeded(run_id, "score")
-    if scored is None:
-        raise MissingError(f"Run {run_id!r} scored no forms: `formcast runs` lists the runs.")
-    return scored.versions_written["predictions"]
+    return predictions_of_run(tables, run_id)
 
 
 def _unreadable(version: int, error: Exception) -> str:
     """Why a version cannot be exported: mostly, because it is old."""
     reason, *_ = str(error).partition("\n")
     return (
-        f"Version {version} of predictions cannot be read ({reason}). The upkeep deletes what is older than "
+        f"Version {version} of predictions cannot be read ({reason}). Maintenance deletes what is older than "
         "FORMCAST_RETENTION_DAYS: name a later run with --run, or score anew (DAG score_forms)."
     )

@@ -50,6 +50,10 @@ class Models:
                 f"The files of model {version} are gone from {self.uri(version)}: train again."
             ) from error
 
+    def has_files(self, version: str) -> bool:
+        """Whether the version's folder is there, whole."""
+        return self.files.has(f"models/{version}/{MANIFEST_FILE}")
+
     def uri(self, version: str) -> str:
         return self.files.uri(f"models/{version}")
 

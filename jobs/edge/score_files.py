@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 
-from jobs.edge.ledger import SUCCEEDED, Ledger
+from jobs.edge.lineage import scoring_of
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError, MissingError
 from jobs.schemas import PREDICTIONS
@@ -22,6 +22,7 @@ from speed.contract import FEATURES
 from speed.stores.records import RECORD, pack_features
 
 PACKED = pa.schema([("form_id", pa.string()), ("packed", pa.binary())])
+_READ = pa.schema([*PACKED, ("views", pa.int64())])
 
 
 class Scores(NamedTuple):
@@ -34,41 +35,41 @@ class Scores(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What a generation is built of. packed: (form_id, packed features), in the order of the scores."""
+    """What a generation is built of. packed: (form_id, packed features), in the order of the scores.
+
+    predictions_version, forms_version: those that score wrote and read, whatever versions have their rows today.
+    """
 
     scores: Scores
     packed: pa.Table
+    predictions_version: int
     forms_version: int
     data_until: datetime
 
 
 def read_contents(tables: Tables, version: int) -> Contents:
-    """The predictions as of `version`, and the forms that they were made of.
+    """The predictions as of `version`, and the forms that they were made from.
 
-    Which forms those were stands in the ledger; after an upkeep of the tables, which changes versions but no row,
-    the newest are meant. Raises MissingError where the upkeep has deleted them.
+    Raises MissingError if it is not known which forms those were, or if maintenance has deleted them.
     """
     try:
         return _read_contents(tables, version)
     except (DeltaError, OSError, pa.ArrowInvalid) as error:
         reason, *_ = str(error).partition("\n")
         raise MissingError(
-            f"Version {version} of predictions, or the forms that it was made of, cannot be read ({reason}). The "
-            "upkeep deletes what is older than FORMCAST_RETENTION_DAYS: go back to a later run, or score anew."
+            f"Version {version} of predictions, or the forms that it was made from, cannot be read ({reason}). "
+            "Maintenance deletes what is older than FORMCAST_RETENTION_DAYS: go back to a later run, or score anew."
         ) from error
 
 
 def _read_contents(tables: Tables, version: int) -> Contents:
-    scores = read_scores(tables, version)
-    entries = [entry for entry in Ledger(tables).entries() if entry.status == SUCCEEDED]
-    made = [entry for entry in entries if entry.versions_written.get("predictions") == version]
-    forms_version = made[-1].versions_read.get("forms") if made else None
-    if forms_version is None:
-        forms_version = tables.version("forms").version
-    packed = read_features(tables, forms_version)
-    if not packed["form_id"].equals(scores.rows["form_id"]):
+    scoring = scoring_of(tables, version)
+    scores, forms = read_scores(tables, scoring.predictions), read_forms(tables, scoring.forms)
+    is_own = scores.run_id == scoring.entry.run_id
+    if not is_own or any(not forms[name].equals(scores.rows[name]) for name in ("form_id", "views")):
         raise FormcastError("The forms are not those of the predictions: run score again before publish.")
-    return Contents(scores, packed, forms_version, _data_until(tables, scores))
+    packed, versions = forms.select(PACKED.names), (scoring.wrote, scoring.read)
+    return Contents(scores, packed, *versions, _data_until(tables, scores))
 
 
 def read_scores(tables: Tables, version: int) -> Scores:
@@ -85,14 +86,16 @@ def read_scores(tables: Tables, version: int) -> Scores:
     return Scores(pa.Table.from_batches(batches).sort_by("form_id"), *(values.pop() for values in made_by.values()))
 
 
-def read_features(tables: Tables, version: int) -> pa.Table:
-    """Columns PACKED of the forms as of `version`, in order of form_id. Packed row by row as read: forms are many."""
+def read_forms(tables: Tables, version: int) -> pa.Table:
+    """PACKED and views of the forms as of `version`, in order of form_id. Packed batch by batch: forms are many."""
     batches = [
-        pa.record_batch([batch["form_id"], pa.array(pack_features(features_of(batch)), pa.binary())], schema=PACKED)
-        for batch in tables.batches("forms", ["form_id", *FEATURES], version)
+        pa.record_batch(
+            [batch["form_id"], pa.array(pack_features(features_of(batch)), pa.binary()), batch["views"]], schema=_READ
+        )
+        for batch in tables.batches("forms", ["form_id", "views", *FEATURES], version)
         if batch.num_rows
     ]
-    return pa.Table.from_batches(batches, PACKED).sort_by("form_id")
+    return pa.Table.from_batches(batches, _READ).sort_by("form_id")
 
 
 def _data_until(tables: Tables, scores: Scores) -> datetime:
@@ -108,7 +111,7 @@ def write_scores(file: Path, scores: pa.Table) -> None:
 
 
 def write_features(file: Path, packed: pa.Table) -> None:
-    """packed: as `read_features` gives them."""
+    """packed: as PACKED, in order of form_id."""
     values = (value for batch in packed.to_batches(max_chunksize=100_000) for value in batch["packed"].to_pylist())
     _write(file, packed["form_id"], values, pc.sum(pc.binary_length(packed["packed"])).as_py() or 0)
 

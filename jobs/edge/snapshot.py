@@ -54,13 +54,13 @@ class Serving:
         """
         self._s3 = None if self._files.is_local else self._new_s3()
         contents = read_contents(self._tables, version)
-        name = f"{contents.scores.run_id}-v{version}"
+        name = f"{contents.scores.run_id}-v{contents.predictions_version}"
         if self._files.has(f"serving/{name}/{MANIFEST}"):
             with plain_sentences(f"Delete {self._files.place(f'serving/{name}')} and publish again."):
                 return _verified(self.generations.open(name), contents)
         building = self._files.workplace(f"serving/{name}")
         try:
-            self._write(building, name, version, contents)
+            self._write(building, name, contents)
             with plain_sentences("Publish again."):
                 manifest = _verified(Generations(building.parent).open(building.name), contents)
         except FormcastError:
@@ -78,7 +78,7 @@ class Serving:
 
         return S3Publisher(f"{self._tables.lake}/serving")
 
-    def _write(self, building: Path, name: str, version: int, contents: Contents) -> None:
+    def _write(self, building: Path, name: str, contents: Contents) -> None:
         scores = contents.scores
         models = Models(self._tables)
         model = models.verified_folder(models.get(scores.model_version))
@@ -92,7 +92,7 @@ class Serving:
             run_id=scores.run_id,
             model_version=scores.model_version,
             model_uri=models.uri(scores.model_version),
-            predictions_version=version,
+            predictions_version=contents.predictions_version,
             forms_version=contents.forms_version,
             scored_at=scores.scored_at,
             data_until=contents.data_until,

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from deltalake.exceptions import DeltaError
-
 from jobs.edge.artifacts import read_evaluation, read_manifest
 from jobs.edge.ledger import SUCCEEDED, Entry, Ledger
+from jobs.edge.lineage import model_of, scores
 from jobs.edge.models import Models, ModelVersion
 from jobs.edge.published import LOST, SINCE
 from jobs.edge.summary import Summary, summarize
@@ -136,17 +135,10 @@ def _live_model(tables: Tables, models: Models, entries: list[Entry], notes: lis
 
 
 def _model_of(tables: Tables, models: Models, entries: list[Entry]) -> ModelVersion | None:
-    """The model of a run's predictions, as the version of the table that it wrote names it."""
-    scored = [e for e in entries if e.step == "score" and e.status == SUCCEEDED]
-    kept = {commit["version"] for commit in tables.delta("predictions").history()} if scored else set()
-    if not scored or scored[-1].versions_written.get("predictions") not in kept:
-        return None
-    try:
-        table = tables.delta("predictions", scored[-1].versions_written["predictions"])
-        first = table.to_pyarrow_dataset().head(1, columns=["model_version"])
-    except (DeltaError, OSError):  # in the history, but maintenance has removed its files
-        return None
-    return models.get(first["model_version"][0].as_py()) if first.num_rows else None
+    """The model of a run's predictions."""
+    scored = scores(entries)
+    version = model_of(tables, scored[-1]) if scored else None
+    return models.get(version) if version else None
 
 
 def _judged(models: Models, model: ModelVersion | None, notes: list[str]) -> Judged | None:

@@ -148,6 +148,19 @@ def test_only_what_changed_is_written_and_each_generation_stays_whole(nights: Ni
     assert nights.answers("g2") == nights.answers("g3") == expected(SECOND)
 
 
+def test_rows_are_read_from_the_files_that_maintenance_left(nights: Nights) -> None:
+    manifest = nights.score("g1", FIRST)
+    for name in ("forms", "predictions"):
+        nights.tables.append(name, [])
+        table = nights.tables.delta(name)
+        table.restore(table.version() - 1)
+        table.optimize.z_order(["form_id"])  # writes every file anew
+        table.vacuum(0, dry_run=False, enforce_retention_duration=False)
+
+    nights.publish(manifest)
+    assert nights.answers() == expected(FIRST)
+
+
 def test_a_publish_mends_what_a_killed_one_left_and_removes_what_nobody_needs(nights: Nights) -> None:
     """Generations 2 and 4 are kept, and hold FIRST; number 5 was being written when its publish was killed."""
     wrong = (0.9, 9)

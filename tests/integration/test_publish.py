@@ -13,6 +13,7 @@ from deltalake import write_deltalake
 from generations import publish_generation
 
 from jobs.commands.pin import pin, unpin
+from jobs.edge.context import StepResult
 from jobs.edge.dynamodb import DynamoPublisher
 from jobs.edge.models import ARCHIVED, CHAMPION
 from jobs.edge.snapshot import Serving
@@ -39,15 +40,24 @@ def test_publish_serves_what_the_table_says(new_context: NewContext, lake: str) 
     } | {"unknown": None}
 
 
-def test_publish_keeps_the_old_generation_live_where_rows_are_missing(new_context: NewContext, lake: str) -> None:
+@pytest.mark.parametrize(
+    ("is_scored", "reason"), [(True, "must be the same number"), (False, r"which forms version 2 .* score anew")]
+)
+def test_publish_keeps_the_old_generation_live_where_rows_are_missing(
+    is_scored: bool, reason: str, new_context: NewContext, lake: str
+) -> None:
     night(new_context, "r1")
     before = live(lake)
     tables = Tables(lake)
     short = tables.delta("predictions").to_pyarrow_table().slice(1)
     write_deltalake(tables.path("predictions"), short, mode="overwrite")
+    settings = new_context("publish", "r2").settings
+    if is_scored:
+        result = StepResult(read=[tables.version("forms")], wrote=[tables.version("predictions")])
+        run_step(lambda _: result, "score", "r2", settings)
 
-    with pytest.raises(FormcastError, match="must be the same number"):
-        run_step(publish, "publish", "r2", new_context("publish", "r2").settings)
+    with pytest.raises(FormcastError, match=reason):
+        run_step(publish, "publish", "r2", settings)
 
     assert live(lake) == before
 

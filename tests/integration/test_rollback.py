@@ -15,6 +15,7 @@ from jobs.commands.runs import runs
 from jobs.edge.models import Models
 from jobs.edge.snapshot import Serving
 from jobs.edge.tables import Tables
+from jobs.errors import FormcastError, MissingError
 from jobs.runner import run_step
 from jobs.steps.rollback import rollback
 from tests.nights import IDS, NewContext, live, night, predicted, rate
@@ -137,3 +138,35 @@ def test_the_intent_of_an_earlier_version_is_read(
     unfinished = Serving(Tables(lake)).unfinished_rollback()
     assert unfinished is not None
     assert unfinished.run_id == "2026"
+
+
+@pytest.mark.parametrize("point", ["begin", "restore", "promote", "swap", "end"])
+def test_a_rollback_that_fails_after_a_killed_one_leaves_the_advice(
+    point: str, new_context: NewContext, lake: str, advice: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run_id in ("r1", "r2", "r3"):
+        night(new_context, run_id)
+    with killed(point, "before" if point == "end" else "after"):
+        back(new_context, "r1", "first")
+    before = served(lake), predicted(lake), new_context("x").models.champion().version
+
+    with monkeypatch.context() as patch, pytest.raises(FormcastError, match="disk"):
+        patch.setattr(Serving, "swap", lambda *_: (_ for _ in ()).throw(OSError("No space left on device")))
+        back(new_context, "r2", "second")
+    assert (served(lake), predicted(lake), new_context("x").models.champion().version) == before
+    assert advice()
+
+    back(new_context, "r1", "third")
+    assert not advice()
+    assert served(lake) == predicted(lake) == rates("r1")
+
+
+def test_no_way_back_leads_to_a_model_whose_files_are_gone(new_context: NewContext, lake: str) -> None:
+    """Though its generation stands: the next night would have no champion to score with."""
+    for run_id in ("r1", "r2"):
+        night(new_context, run_id)
+    new_context("x").models.files.delete("models/m-r1")
+
+    with pytest.raises(MissingError, match=r"to run r1: the files of its model m-r1 are gone from .*a later run\.$"):
+        back(new_context, "r1", "first")
+    assert served(lake) == predicted(lake) == rates("r2")

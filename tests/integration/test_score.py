@@ -54,7 +54,7 @@ def test_each_form_is_scored_once_whatever_file_it_is_in(
     context: StepContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pieces, "ROWS_A_PIECE", 330)
-    score(context)
+    assert score(context).details == {"model": "m"}
 
     forms = pa.table(context.tables.delta("forms").to_pyarrow_table()).sort_by("form_id")
     features = np.array([[row[name] for name in FEATURES] for row in forms.to_pylist()])

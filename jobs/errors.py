@@ -25,6 +25,14 @@ class MissingError(FormcastError):
     exit_code = 4
 
 
+class DamagedError(FormcastError):
+    """What is there is not what was written: a wrong checksum, an unreadable manifest, a model that cannot score.
+
+    Like MissingError, it says something about the lake. A store that cannot be read for now (the network, a right, a
+    disk) says nothing: that is a plain FormcastError, which nobody may take for an answer.
+    """
+
+
 class BusyError(FormcastError):
     """Another run has the lake: the same call succeeds once that has ended."""
 

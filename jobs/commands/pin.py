@@ -9,7 +9,7 @@ import typer
 from jobs.commands.options import Lake, settings_with
 from jobs.edge.files import scratch
 from jobs.errors import FormcastError, MissingError
-from speed.errors import StoreError
+from speed.errors import StoreError, StoreMissingError
 from speed.generations import PIN, Generations
 from speed.sources import generations_below
 
@@ -32,9 +32,11 @@ def pin(
 ) -> None:
     """Answer from one generation until `formcast unpin`; nights go on publishing, and nobody sees it."""
     found = _generations(lake)
-    if generation not in {manifest.generation for manifest in found.all()}:
-        raise MissingError(f"There is no generation {generation!r}: `formcast generations` lists those there are.")
     try:
+        if generation not in {manifest.generation for manifest in found.kept()}:
+            raise MissingError(
+                f"There is no generation {generation!r}: `formcast generations` lists those there are."
+            )
         found.open(generation).close()
         if table := _in_dynamodb(lake):
             table.point(PIN, generation)
@@ -73,5 +75,5 @@ def _in_dynamodb(lake: str | None) -> DynamoIndex | None:
 def _pointers(found: Generations) -> dict[str, str | None]:
     try:
         return {"pinned": found.pinned(), "current": found.current_name()}
-    except StoreError as error:
+    except StoreMissingError as error:
         raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow.parquet as pq
 
-from jobs.edge.models import MANIFEST_FILE, Models, ModelVersion
-from jobs.errors import FormcastError
+from jobs.edge.files import files_below
+from jobs.edge.models import MANIFEST_FILE, Models, ModelVersion, unreadable
+from jobs.errors import DamagedError, FormcastError, MissingError
 from jobs.model.manifest import Manifest, decoded, encoded
 from speed.scorer import MODEL_FILE, ModelError, Scorer
 
@@ -48,32 +51,37 @@ def publish_model(models: Models, staged: Path, artifact: Artifact, manifest: Ma
 
 
 def read_portable(folder: Path) -> bytes:
-    """The portable model in a folder (from `Models.verified_folder`). Raises FormcastError where it cannot score."""
+    """The portable model in a folder (from `Models.verified_folder`). Raises DamagedError if it cannot score."""
     read_manifest(folder)
-    try:
+    with _whole(f"The portable model in {folder} cannot be used"):
         content = (folder / PORTABLE).read_bytes()
         Scorer(content)
-    except (OSError, ModelError) as error:
-        raise FormcastError(f"The portable model in {folder} cannot be used ({error}): train again.") from error
     return content
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises FormcastError where there is none, or one that cannot be believed."""
-    try:
+    """Raises DamagedError if there is none, or one that cannot be believed."""
+    with _whole(f"The model in {folder} has no good manifest"):
         return decoded((folder / MANIFEST_FILE).read_bytes())
-    except (OSError, ValueError) as error:
-        raise FormcastError(f"The model in {folder} has no good manifest ({error}): train again.") from error
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """Raises FormcastError where there is none, or one that cannot be read."""
+    """Raises DamagedError if there is none, or one that cannot be read."""
     from jobs.model.evaluation import Evaluation  # noqa: PLC0415 - SciPy, for which most commands need not wait
 
-    try:
+    with _whole(f"The model in {folder} has no good evaluation"):
         return msgspec.json.decode((folder / EVALUATION_FILE).read_bytes(), type=Evaluation)
-    except (OSError, ValueError) as error:
-        raise FormcastError(f"The model in {folder} has no good evaluation ({error}): train again.") from error
+
+
+@contextmanager
+def _whole(otherwise: str) -> Iterator[None]:
+    """Raise DamagedError, with `otherwise`, for a file that is missing from a folder or holds something else."""
+    try:
+        yield
+    except (FileNotFoundError, ValueError, ModelError) as error:
+        raise DamagedError(f"{otherwise} ({error}): train again.") from error
+    except OSError as error:
+        raise FormcastError(unreadable(error.filename or "A file of a model", error)) from error
 
 
 def read_holdout(folder: Path) -> pa.Table:
@@ -93,27 +101,33 @@ class Rival:
     note: str = ""
 
 
-def find_readable_champion(models: Models) -> ModelVersion | None:
-    """The champion, unless its files are gone, changed, or of other features: then a retrain is the way out."""
+def find_readable_champion(models: Models) -> tuple[ModelVersion | None, str]:
+    """The champion; or None and why: there is none yet, or its files are gone, changed, or of other features.
+
+    Then a retrain is the way out. A store that cannot be read for now is no reason: its FormcastError is raised.
+    """
     champion = models.find_champion()
-    if champion is not None:
-        try:
-            read_portable(models.verified_folder(champion))
-        except FormcastError:
-            return None
-    return champion
+    if champion is None:
+        return None, "There was no champion yet."
+    try:
+        read_portable(models.verified_folder(champion))
+    except (MissingError, DamagedError) as error:
+        return None, f"The champion {champion.version} counted as none: {error}"
+    return champion, ""
 
 
 def load_rival(models: Models) -> Rival:
     """The champion to compare with, or why there is none."""
-    champion = find_readable_champion(models)
+    champion, why_none = find_readable_champion(models)
     if champion is None:
-        return Rival(note="There was no champion whose files could be read.")
+        return Rival(note=why_none)
     folder = models.folder(champion.version)
     paper = read_manifest(folder)
     return Rival(champion.version, {CHAMPION_COLUMN: read_portable(folder)}, paper.family, paper.params)
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files_below(folder)
+    }

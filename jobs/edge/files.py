@@ -124,8 +124,7 @@ class LakeFiles:
                 return
             self.delete(f"{name}/{last}")  # from here on nobody takes it for the whole
             self.delete(name)  # an attempt before this one may have left files of other names
-            files = [path for path in built.rglob("*") if path.is_file() and not path.name.startswith(".")]
-            for file in sorted(files, key=lambda path: path == built / last):
+            for file in sorted(files_below(built), key=lambda path: path == built / last):
                 below = file.relative_to(built).as_posix()
                 fs.copy_files(str(file), self._path(f"{name}/{below}"), fs.LocalFileSystem(), self._fs)
             shutil.rmtree(built)
@@ -148,23 +147,35 @@ class LakeFiles:
                 self.delete(name)
 
     def folder(self, name: str) -> Path:
-        """The folder `name` on this machine: itself, or a copy. Raises MissingError where there is none."""
-        if self.is_local:
-            folder = Path(self._path(name))
-        else:
-            folder = self._copy(name)
-            if not folder.is_dir() and self.has(name):
-                with plain_errors(self.uri(name)):
-                    part = Path(tempfile.mkdtemp(dir=scratch()))
-                    fs.copy_files(self._path(name), str(part), self._fs, fs.LocalFileSystem())
-                    part.rename(folder)
-        if not folder.is_dir():
-            raise MissingError(f"There is no {self.uri(name)}.")
-        return folder
+        """The folder `name` on this machine: itself, or a copy. Raises MissingError if there is none."""
+        copy = self._copy(name)
+        if not self.is_local and copy.is_dir():
+            return copy
+        with plain_errors(self.uri(name)):
+            if self._fs.get_file_info(self._path(name)).type != fs.FileType.Directory:
+                raise MissingError(f"There is no {self.uri(name)}.")
+            if self.is_local:
+                return Path(self._path(name))
+            part = Path(tempfile.mkdtemp(dir=scratch()))
+            fs.copy_files(self._path(name), str(part), self._fs, fs.LocalFileSystem())
+            return part.rename(copy)
 
     def _copy(self, name: str) -> Path:
         """Where a folder of S3 is on this machine, once it was asked for."""
         return scratch() / uuid.uuid5(uuid.NAMESPACE_URL, self.uri(name)).hex
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder of this machine, in order; those whose names begin with a dot do not count.
+
+    Raises OSError if a folder cannot be read, which `Path.rglob` would pass over in silence.
+    """
+    found = os.walk(folder, onerror=_raise)
+    return sorted(Path(below, name) for below, _, names in found for name in names if not name.startswith("."))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _flush(folder: Path) -> None:

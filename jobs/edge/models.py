@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jobs.edge.files import LakeFiles
+from jobs.edge.files import LakeFiles, files_below
 from jobs.edge.tables import Tables
-from jobs.errors import FormcastError, MissingError
+from jobs.errors import DamagedError, FormcastError, MissingError
 
 MANIFEST_FILE = "manifest.json"
 CANDIDATE, CHAMPION, REFUSED, ARCHIVED = "candidate", "champion", "refused", "archived"
@@ -42,13 +42,15 @@ class Models:
         self.files = LakeFiles(tables.lake)
 
     def folder(self, version: str) -> Path:
-        """The version's files on this machine. Raises MissingError where they are gone."""
+        """The version's files on this machine. Raises MissingError if they are gone."""
         try:
             return self.files.folder(f"models/{version}")
         except MissingError as error:
             raise MissingError(
                 f"The files of model {version} are gone from {self.uri(version)}: train again."
             ) from error
+        except OSError as error:
+            raise FormcastError(unreadable(self.uri(version), error)) from error
 
     def has_files(self, version: str) -> bool:
         """Whether the version's folder is there, whole."""
@@ -104,20 +106,32 @@ class Models:
         return self.uri(version), digest
 
     def verified_folder(self, model: ModelVersion) -> Path:
-        """The folder of a model whose bytes are those that were trained. Raises where they are not."""
+        """The folder of a model whose bytes are those that were trained.
+
+        Raises MissingError if they are gone, DamagedError if they were changed.
+        """
         folder = self.folder(model.version)
-        if checksum(folder) != model.artifact_sha256:
-            raise FormcastError(f"The files of model {model.version} in {folder} were changed: train again.")
+        try:
+            found = checksum(folder)
+        except OSError as error:
+            raise FormcastError(unreadable(folder, error)) from error
+        if found != model.artifact_sha256:
+            raise DamagedError(f"The files of model {model.version} in {folder} were changed: train again.")
         return folder
 
 
 def checksum(folder: Path) -> str:
-    """SHA-256 over names and bytes of all files below `folder`; Hadoop's hidden checksum files do not count."""
+    """SHA-256 over names and bytes of all files below `folder`. Raises OSError if one cannot be read."""
     digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
+    for file in files_below(folder):
         digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def unreadable(place: object, error: OSError) -> str:
+    """What to say of files that cannot be read, which says nothing about what is in them."""
+    return f"{place} cannot be read for now: {error}. Run the step again when that is fixed."
 
 
 def _row(model: ModelVersion) -> dict[str, Any]:

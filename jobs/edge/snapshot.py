@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +19,10 @@ from jobs.edge.intent import FILE as INTENT
 from jobs.edge.intent import Intent, read_intent, write_intent
 from jobs.edge.models import Models
 from jobs.edge.score_files import Contents, read_contents, records_of, write_features, write_scores
+from jobs.edge.store_errors import LOST, plain_sentences
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError
-from speed.errors import SpeedError, StoreError
+from speed.errors import StoreDamagedError
 from speed.generations import CURRENT, MANIFEST, PAPERS, Generation, Generations, sha256
 from speed.merge import is_live
 from speed.sources import generations_below
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 RUNS = "runs.json"
 SAMPLED = 1_000
+log = logging.getLogger("formcast")
 _MODEL_FILES = {PORTABLE: PORTABLE, EXPLANATION: EXPLANATION, MANIFEST_FILE: PAPERS}
 """Files of a model's folder, and their names in a generation."""
 
@@ -61,7 +64,7 @@ class Serving:
         building = self._files.workplace(f"serving/{name}")
         try:
             self._write(building, name, contents)
-            with plain_sentences("Publish again."):
+            with plain_sentences():
                 manifest = _verified(Generations(building.parent).open(building.name), contents)
         except FormcastError:
             shutil.rmtree(building)
@@ -118,24 +121,35 @@ class Serving:
             return 0
         folder = self.generations.folder(manifest.generation)
         with (
+            plain_sentences(),
             closing(LmdbRealtime(self.generations.serving)) as realtime,
             LmdbStore(folder, manifest) as store,
         ):
             return realtime.prune(lambda entry: is_live(entry, store.get(entry.form_id), manifest.data_until))
 
-    def answering(self) -> Manifest | None:
-        """What readers answer from, a pinned one before the current, or None before the first publish."""
-        try:
-            return self.generations.live_manifest()
-        except StoreError:
-            return None
+    def answering(self) -> tuple[Manifest | None, str]:
+        """What readers answer from, a pinned one before the current; see `_named`."""
+        return self._named(self.generations.live_name)
 
     def live(self) -> Manifest | None:
-        """What is current, or None before the first publish."""
-        try:
-            return self.generations.manifest(self.generations.current_name())
-        except StoreError:
-            return None
+        """What is current; see `_named`."""
+        return self._named(self.generations.current_name)[0]
+
+    def _named(self, pointer: Callable[[], str]) -> tuple[Manifest | None, str]:
+        """The generation that a pointer names; None before the first publish, None and why if it is gone or damaged.
+
+        Raises FormcastError if the store cannot be read for now: then nobody knows what is live.
+        """
+        name = ""
+        with plain_sentences():
+            try:
+                name = pointer()
+                return self.generations.manifest(name), ""
+            except LOST as error:
+                if not name:
+                    return None, ""
+                log.warning("%s", why := f"Generation {name}, which was live, is gone or damaged: {error}")
+                return None, why
 
     def write_runs(self, runs: Sequence[msgspec.Struct]) -> None:
         """Leave the last runs, as JSON, where the API looks for them."""
@@ -155,34 +169,25 @@ class Serving:
 
     def prune(self, keep: int) -> list[str]:
         """Delete all but the newest `keep` generations; the current one and a pinned one always stay."""
-        live = self.live()
-        in_use = {live.generation if live else None, self.generations.pinned()}
-        old = [m.generation for m in self.generations.all()[keep:] if m.generation not in in_use]
+        with plain_sentences():
+            in_use = {self.generations.current_name(), self.generations.pinned()}
+            old = [m.generation for m in self.generations.kept()[keep:] if m.generation not in in_use]
         for name in old:
             self._files.delete(f"serving/{name}")
         return old
 
 
 def _verified(generation: Generation, contents: Contents) -> Manifest:
-    """The manifest of a generation, which is closed. Raises StoreError where it is not what the tables say."""
+    """The manifest of a generation, which is closed. Raises StoreDamagedError if it is not what the tables say."""
     manifest, rows = generation.manifest, contents.scores.rows
     with closing(generation):
         if manifest.count != rows.num_rows:
-            raise StoreError(f"{manifest.generation} holds {manifest.count:,} scores of {rows.num_rows:,}.")
+            raise StoreDamagedError(f"{manifest.generation} holds {manifest.count:,} scores of {rows.num_rows:,}.")
         at = np.arange(0, rows.num_rows, max(1, rows.num_rows // SAMPLED))
         sample, packed = rows.take(at), contents.packed["packed"].take(at).to_pylist()
         for form_id, record, features in zip(sample["form_id"].to_pylist(), records_of(sample), packed, strict=True):
             found = generation.store.features(form_id)
             same = found is not None and np.array_equal(found, unpack_features(features))
             if generation.store.get(form_id) != unpack(form_id, record) or not same:
-                raise StoreError(f"{manifest.generation} has other values for form {form_id}.")
+                raise StoreDamagedError(f"{manifest.generation} has other values for form {form_id}.")
     return manifest
-
-
-@contextmanager
-def plain_sentences(remedy: str) -> Iterator[None]:
-    """Raise what a store says as FormcastError, with what to do."""
-    try:
-        yield
-    except SpeedError as error:
-        raise FormcastError(f"{error} {remedy}".rstrip()) from error

@@ -30,6 +30,7 @@ from jobs.steps.train import train
 from jobs.transforms.predictions import with_predictions
 from speed.contract import FEATURES
 from speed.scorer import Scorer
+from tests.trouble import failing_disk
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SMALL = {"forest": {"numTrees": 3, "maxDepth": 3}, "gbt": {"maxIter": 3, "maxDepth": 3}}
@@ -103,7 +104,8 @@ def test_train_then_promote_then_a_second_night(spark, lake, new_context):
 
     first = promote(context)
     assert promote(context) == replace(first, wrote=[context.tables.version("model_versions")])  # a retry
-    assert set(first.metrics) == {("mae_against_rival", name) for name in ("difference", "lower", "upper")}
+    told = ("difference", "lower", "upper", "confidence")
+    assert set(first.metrics) == {("mae_against_rival", name) for name in told}
     champion = context.models.champion()
     assert champion.run_id == "night-1"
     assert "is better than the baseline" in champion.reason
@@ -119,12 +121,12 @@ def test_train_then_promote_then_a_second_night(spark, lake, new_context):
     holdout = read_holdout(second.models.verified_folder(challenger))
     assert holdout["champion"].to_pylist() == holdout["challenger"].to_pylist()
 
-    # When the champion is stale, a model that is not worse is preferred.
-    later = new_context("promote", "night-2")
-    object.__setattr__(later, "started_at", champion.created_at + timedelta(days=8))
-    promote(later)
-    assert later.models.champion().run_id == "night-2"
-    assert later.models.get(champion.version).state == "archived"
+    # A stale champion is reviewed; for a model that is only as good, it stays all the same.
+    stale = replace(champion, created_at=champion.created_at - timedelta(days=8))
+    second.models.save([stale])
+    reviewed = promote(second)
+    assert "In a stale review" in reviewed.message and ("stale_review", champion.version) in reviewed.metrics
+    assert second.models.champion() == stale
 
 
 @pytest.mark.parametrize("moment", ["jobs.edge.artifacts.pq.write_table", "jobs.edge.models.Models.save"])
@@ -225,10 +227,31 @@ def test_train_takes_a_champion_without_files_for_none(spark, lake, new_context)
     first = new_context("train", "night-1", **QUICK)
     train(first)
     promote(first)
-    (first.models.folder(first.models.champion().version) / "manifest.json").unlink()
+    lost = first.models.champion().version
+    (first.models.folder(lost) / "manifest.json").unlink()
     second = new_context("train", "night-2", **QUICK)
     train(second)
-    assert "night-2" in promote(second).message
+    for _ in range(2):  # a retry says the same
+        message = promote(second).message
+        assert "night-2" in message and "than the baseline" in message
+        assert f"The champion {lost} counted as none: The files of model {lost}" in message
+
+
+def test_promote_waits_for_a_disk_that_fails_and_its_retry_meets_the_champion(spark, lake, new_context, monkeypatch):
+    write_forms(lake)
+    for night in ("night-1", "night-2"):
+        context = new_context("promote", night, **QUICK)
+        train(context)
+        if night == "night-1":
+            promote(context)
+    champion = context.models.champion()
+    with monkeypatch.context() as patch:
+        failing_disk(patch, f"models/{champion.version}")
+        with pytest.raises(FormcastError, match="cannot be read for now"):
+            promote(context)
+    assert context.models.champion() == champion
+    assert "candidate" in {model.state for model in context.models.of_run("night-2")}
+    assert f"the champion {champion.version}" in promote(context).message
 
 
 def flip_a_byte(folder):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jobs.edge.artifacts import read_evaluation, read_manifest
+from jobs.edge.delta_errors import READ_ERRORS, first_line
 from jobs.edge.ledger import SUCCEEDED, Entry, Ledger
 from jobs.edge.lineage import model_of, scores
 from jobs.edge.models import Models, ModelVersion
@@ -47,7 +48,8 @@ class Facts:
 
     live: the model of its predictions (where it made none, today's champion); challenger: the best that it trained;
     before: the last run before it that scored forms, and its model; rival: how the challenger's MAE compares with
-    that of the model that was live, by `difference`, `lower` and `upper`; lost: a sentence about forms that are gone.
+    that of the model that was live, by `difference`, `lower`, `upper` and `confidence` (0.95 if it is missing);
+    trained_at: when the last model was trained, by this run or before it; lost: a sentence about forms that are gone.
     """
 
     summary: Summary
@@ -58,6 +60,7 @@ class Facts:
     before: Summary | None = None
     live_before: Judged | None = None
     rival: dict[str, float] = field(default_factory=dict)
+    trained_at: datetime | None = None
     refused: list[Refused] = field(default_factory=list)
     drift: Drift | None = None
     lost: str = ""
@@ -72,7 +75,7 @@ def gather(tables: Tables, run_id: str) -> Facts:
     entries = [entry for entry in everything if entry.run_id == run_id]
     before = _run_before(everything, run_id)
     trained = [model for model in models.of_run(run_id) if model.artifact_uri]
-    watched = tables.metrics(run_id)
+    watched, ended = tables.metrics(run_id), max(entry.finished_at for entry in entries)
     monitored = next((entry for entry in reversed(entries) if entry.step == "monitor"), None)
     earlier = _compared_with(everything, monitored) if monitored else ""
     return Facts(
@@ -82,8 +85,9 @@ def gather(tables: Tables, run_id: str) -> Facts:
         live=_judged(models, _live_model(tables, models, entries, notes), notes),
         challenger=_judged(models, trained[0] if trained else None, notes),
         before=summarize(tables, before[0].run_id) if before else None,
-        live_before=_judged(models, _model_of(tables, models, before), []) if before else None,
+        live_before=_judged(models, _model_of(tables, models, before, notes), notes) if before else None,
         rival={part: value for (name, part), value in watched.items() if name == "mae_against_rival"},
+        trained_at=max((model.created_at for model in models.all() if model.created_at <= ended), default=None),
         refused=_refused(tables, run_id),
         drift=drift_between(watched, tables.metrics(earlier), earlier) if earlier else None,
         lost=monitored.details.get(LOST, "") if monitored else "",
@@ -122,22 +126,26 @@ def _compared_with(entries: list[Entry], monitored: Entry) -> str:
 
 def _live_model(tables: Tables, models: Models, entries: list[Entry], notes: list[str]) -> ModelVersion | None:
     """The model of the run's predictions, else, with a note, the champion of today."""
-    model = _model_of(tables, models, entries)
+    model = _model_of(tables, models, entries, notes)
     if model is not None:
         return model
     champion = models.find_champion()
     if champion is not None:
         notes.append(
-            "The predictions of this run were not made, or are no longer kept: the model shown is the champion of "
-            f"today, {champion.version}."
+            "The predictions of this run were not made, or cannot be read any more or for now: the model shown is "
+            f"the champion of today, {champion.version}."
         )
     return champion
 
 
-def _model_of(tables: Tables, models: Models, entries: list[Entry]) -> ModelVersion | None:
+def _model_of(tables: Tables, models: Models, entries: list[Entry], notes: list[str]) -> ModelVersion | None:
     """The model of a run's predictions."""
     scored = scores(entries)
-    version = model_of(tables, scored[-1]) if scored else None
+    try:
+        version = model_of(tables, scored[-1]) if scored else None
+    except READ_ERRORS as error:
+        notes.append(f"The predictions of run {scored[-1].run_id} cannot be read for now: {first_line(error)}.")
+        return None
     return models.get(version) if version else None
 
 

@@ -94,7 +94,7 @@ def _standing(facts: Facts) -> str:
         return "the champion; no model was trained"
     if live.model.version == challenger.model.version:
         return "the new champion"
-    return f"the champion that stays; {challenger.model.version} was not better"
+    return f"the champion that stays; {challenger.model.version} did not take its place"
 
 
 def _concerns(facts: Facts) -> list[str]:
@@ -107,13 +107,14 @@ def _concerns(facts: Facts) -> list[str]:
     if facts.drift is not None and facts.drift.moved:
         several = "1 fact" if len(facts.drift.moved) == 1 else f"{len(facts.drift.moved)} facts"
         said.append(f"{several} of the input moved since {facts.drift.since}.")
-    if facts.live is not None:
+    if facts.trained_at is not None:
+        # A champion may be of any age as long as challengers are trained that could take its place.
         ended = max((entry.finished_at for entry in facts.entries), default=facts.made_at)
-        age = (ended - facts.live.model.created_at).days
-        if age > OLD_DAYS:
-            said.append(f"The live model is {age} days old.")
-        if facts.live.evaluation is not None:
-            said += _of_evaluation(facts.live.evaluation)
+        days = (ended - facts.trained_at).days
+        if days > OLD_DAYS:
+            said.append(f"No model was trained for {days} days.")
+    if facts.live is not None and facts.live.evaluation is not None:
+        said += _of_evaluation(facts.live.evaluation)
     return said + ([] if not facts.notes else ["Parts of this report are missing: see the notes at its end."])
 
 

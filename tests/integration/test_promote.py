@@ -18,6 +18,7 @@ from jobs.model.evaluation import Evaluation, Parity, evaluate_all
 from jobs.model.export import from_constant, raw_model
 from jobs.model.manifest import DataWindow, Manifest, Split
 from jobs.model.slices import Judged
+from jobs.report.facts import gather
 from jobs.runner import run_step
 from jobs.steps.promote import promote
 
@@ -65,7 +66,9 @@ def train(context: StepContext, night: float, standard_errors: float, parity: fl
     evaluation = msgspec.structs.replace(some_evaluation(), parity=Parity(rows=10, largest=parity, tolerance=1e-9))
     staged = models.files.workplace(f"models/{version}")
     uri, sha256 = publish_model(models, staged, Artifact(portable, None, forms, evaluation), manifest)
-    row = ModelVersion(version, context.run_id, "gbt", {}, {"mae": 0.2}, 1, uri, sha256, CANDIDATE, "", on(night))
+    row = ModelVersion(
+        version, context.run_id, "gbt", {}, {"mae": 0.2, "r2": 0.1}, 1, uri, sha256, CANDIDATE, "", on(night)
+    )
     models.save([row])
 
 
@@ -93,7 +96,8 @@ def test_promote_a_first_model_on_an_interval_of_95_percent(night, new_context):
     )
     context = new_context("promote")
     assert context.models.champion().version == "night-0-gbt" and reviews(context) == []
-    assert context.tables.metrics("night-0")["mae_against_rival", "confidence"] == 0.95
+    facts = gather(context.tables, "night-0")
+    assert facts.rival["confidence"] == 0.95 and facts.trained_at == on(0)
 
 
 def test_promote_reviews_a_stale_champion_once_in_a_week(night, new_context):

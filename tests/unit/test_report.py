@@ -110,6 +110,8 @@ def test_a_page_needs_nothing_else_and_lets_nothing_in():
     assert "url(" not in html and "@import" not in html
     assert len(page.ids) == len(set(page.ids))
     assert page.text.count(HOSTILE) == 4  # a message, a line, its file, a note
+    assert "with a 95 % interval of" in page.text  # as runs of earlier versions had it
+    assert "with a 99.8 % interval of" in render(replace(told, rival=told.rival | {"confidence": 0.998}))
     for words in ("noise floor", "Reliability", "feat_07", "gbt vs baseline", "an empty line", "night-1-gbt"):
         assert words in page.text, words
 
@@ -129,7 +131,9 @@ def test_a_page_of_a_run_that_left_nothing_says_so():
     [
         ({}, GOOD, ""),
         ({"summary": run(counts={"read": 100, "rejected": 2})}, LOOK, "2.0% of the lines were rejected"),
-        ({"made_at": NOW + timedelta(days=15)}, LOOK, "15 days old"),
+        ({"trained_at": NOW - timedelta(days=15)}, LOOK, "No model was trained for 15 days."),
+        # Challengers are trained, and the champion stays before them: its age is no concern.
+        ({"made_at": NOW + timedelta(days=90), "trained_at": NOW + timedelta(days=89)}, GOOD, ""),
         ({"notes": ["gone"]}, LOOK, "Parts of this report are missing"),
         ({"lost": "There are 95 forms, 5.0% fewer."}, LOOK, "There are 95 forms, 5.0% fewer."),
         ({"summary": run(scored=0)}, BAD, "Nothing was scored"),

@@ -16,7 +16,7 @@ from jobs.commands.options import Lake, settings_with
 from jobs.edge.files import scratch
 from jobs.errors import MissingError
 from jobs.settings import Settings
-from speed.errors import StoreError
+from speed.errors import StoreMissingError
 from speed.merge import is_live
 from speed.sources import generations_below
 from speed.stores.lmdb import LmdbStore
@@ -57,7 +57,7 @@ def _find(settings: Settings, form_id: str) -> tuple[Score, Manifest, Entry | No
         with LmdbStore(generations.folder(made.generation), made) as store:
             score = store.get(form_id)
         entry = _streamed(settings, form_id)
-    except StoreError as error:
+    except StoreMissingError as error:
         raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error
     if entry is not None and is_live(entry, score, made.data_until):
         return entry.score, made, entry

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-from deltalake.exceptions import DeltaError
 
+from jobs.edge.delta_errors import READ_ERRORS, first_line, is_lost
 from jobs.edge.files import scratch
 from jobs.edge.lineage import history_of, predictions_of_run
 from jobs.edge.tables import Tables, TableVersion
 from jobs.errors import FormcastError, MissingError
 from jobs.schemas import PREDICTIONS
-from speed.errors import StoreError
+from speed.errors import StoreMissingError
 from speed.sources import generations_below
 
 Advance = Callable[[int], None]
@@ -47,7 +47,7 @@ class Predictions:
                 yield batch
                 rows += batch.num_rows
                 advance(batch.num_rows)
-        except (OSError, pa.ArrowInvalid) as error:
+        except READ_ERRORS as error:
             raise FormcastError(_unreadable(self.at.version, error)) from None
         if rows != self.at.rows:
             raise FormcastError(f"The lake holds {rows:,} predictions of {self.at.rows:,}: nothing was exported.")
@@ -66,8 +66,9 @@ def predictions_of(tables: Tables, run_id: str = "") -> Predictions:
     try:
         at = tables.version("predictions", version)
         first = next((batch for batch in _scan(tables, version) if batch.num_rows), None)
-    except (DeltaError, OSError, pa.ArrowInvalid) as error:
-        raise MissingError(_unreadable(version, error)) from None
+    except READ_ERRORS as error:
+        kind = MissingError if is_lost(error) else FormcastError
+        raise kind(_unreadable(version, error)) from None
     if first is None:
         raise MissingError(f"Version {version} of predictions holds no form: there is nothing to export.")
     (made,) = first.slice(0, 1).to_pylist()
@@ -83,7 +84,7 @@ def _scan(tables: Tables, version: int) -> Iterator[pa.RecordBatch]:
 def _live_version(tables: Tables) -> int:
     try:
         live = generations_below(f"{tables.lake}/serving", scratch()).live_manifest()
-    except StoreError as error:
+    except StoreMissingError as error:
         raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from None
     return history_of(tables, "predictions").newest_of(live.predictions_version)
 
@@ -95,8 +96,9 @@ def _version_of(tables: Tables, run_id: str) -> int:
 
 def _unreadable(version: int, error: Exception) -> str:
     """Why a version cannot be exported: mostly, because it is old."""
-    reason, *_ = str(error).partition("\n")
+    if not is_lost(error):
+        return f"Version {version} of predictions cannot be read for now: {first_line(error)}. Export it again."
     return (
-        f"Version {version} of predictions cannot be read ({reason}). Maintenance deletes what is older than "
-        "FORMCAST_RETENTION_DAYS: name a later run with --run, or score anew (DAG score_forms)."
+        f"Version {version} of predictions cannot be read ({first_line(error)}). Maintenance deletes what is older "
+        "than FORMCAST_RETENTION_DAYS: name a later run with --run, or score anew (DAG score_forms)."
     )

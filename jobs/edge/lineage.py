@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from deltalake.exceptions import DeltaError
-
+from jobs.edge.delta_errors import READ_ERRORS, is_lost
 from jobs.edge.ledger import SUCCEEDED, Entry, Ledger
 from jobs.edge.tables import Tables
 from jobs.errors import MissingError
@@ -161,7 +160,9 @@ def model_of(tables: Tables, entry: Entry) -> str | None:
         return None
     try:
         first = tables.delta("predictions", version).to_pyarrow_dataset().head(1, columns=["run_id", "model_version"])
-    except (DeltaError, OSError):  # in the history, but maintenance has deleted its files
-        return None
+    except READ_ERRORS as error:
+        if is_lost(error):  # in the history, but maintenance has deleted its files
+            return None
+        raise
     is_own = first.num_rows and first["run_id"][0].as_py() == entry.run_id
     return str(first["model_version"][0]) if is_own else None

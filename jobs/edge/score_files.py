@@ -11,8 +11,8 @@ import lmdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake.exceptions import DeltaError
 
+from jobs.edge.delta_errors import READ_ERRORS, first_line, is_lost
 from jobs.edge.lineage import scoring_of
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError, MissingError
@@ -54,11 +54,13 @@ def read_contents(tables: Tables, version: int) -> Contents:
     """
     try:
         return _read_contents(tables, version)
-    except (DeltaError, OSError, pa.ArrowInvalid) as error:
-        reason, *_ = str(error).partition("\n")
+    except READ_ERRORS as error:
+        what = f"Version {version} of predictions, or the forms that it was made from, cannot be read"
+        if not is_lost(error):
+            raise FormcastError(f"{what} for now ({first_line(error)}): run the step again.") from error
         raise MissingError(
-            f"Version {version} of predictions, or the forms that it was made from, cannot be read ({reason}). "
-            "Maintenance deletes what is older than FORMCAST_RETENTION_DAYS: go back to a later run, or score anew."
+            f"{what} ({first_line(error)}). Maintenance deletes what is older than FORMCAST_RETENTION_DAYS: go back "
+            "to a later run, or score anew."
         ) from error
 
 

@@ -92,7 +92,7 @@ class _Task:
                 self.examples.append(f"{text[:60]!r} ({', '.join(codes)})")
         if self.plan.replays and not duplicates:
             return
-        files = [path_of_source(source) for source in sources.to_pylist()]
+        files = sources if self.plan.replays else [path_of_source(source) for source in sources.to_pylist()]
         data = [
             pa.array(texts),
             pa.array(reasons, REJECTED_FORMS.field("reasons").type),

@@ -21,18 +21,16 @@ def commit_rejected(context: StepContext, plan: IngestPlan, records: list[dict[s
     return context.tables.version("rejected_forms")
 
 
-def mark_replayed(context: StepContext, plan: IngestPlan, staged: DataFrame) -> None:
-    """Say of refused lines, now in forms or superseded there, which run replayed them."""
+def mark_replayed(context: StepContext, plan: IngestPlan, staged: DataFrame, waiting: str) -> None:
+    """Say of refused lines, now in forms or superseded there, which run replayed them.
+
+    waiting: the lines that were replayed, as SQL; the same line of another run is another line.
+    """
     accepted = staged.selectExpr("cast(line as string) line", "source")
     rejected = DeltaTable.forPath(context.spark, context.tables.path("rejected_forms"))
     superseded = (
         rejected.toDF().where(F.col("run_id") == plan.run_id).select("line", F.col("source_file").alias("source"))
     )
     now_in = accepted.unionAll(superseded).distinct().alias("new")
-    same = "old.line = new.line and old.source_file = new.source and old.replayed_by is null"
-    (
-        rejected.alias("old")
-        .merge(now_in, f"{same} and old.run_id <> '{plan.run_id}'")
-        .whenMatchedUpdate(set={"replayed_by": F.lit(plan.run_id)})
-        .execute()
-    )
+    same = f"old.line = new.line and old.source_file = new.source and {waiting}"
+    (rejected.alias("old").merge(now_in, same).whenMatchedUpdate(set={"replayed_by": F.lit(plan.run_id)}).execute())

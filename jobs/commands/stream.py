@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from jobs.commands.options import Lake, settings_with
-from jobs.errors import MissingError, UsageError
+from jobs.errors import FormcastError, MissingError, UsageError
 
 if TYPE_CHECKING:
     from jobs.stream.batch import Outcome
@@ -87,17 +87,20 @@ def _serve_settings(lake: str) -> ServeSettings:
 
 
 def _live(settings: ServeSettings) -> Live:
-    """What the stream scores with. Raises MissingError where nothing is published, or its store cannot be opened."""
-    from speed.errors import SpeedError
+    """What the stream scores with. Raises MissingError if nothing is published, else FormcastError."""
+    from speed.errors import SpeedError, StoreMissingError
     from speed.live import Live
     from speed.sources import open_sources
 
     try:
         live = Live(*open_sources(settings))
+        live.generations.live_name()
         live.look()
         live.now()
-    except SpeedError as error:
+    except StoreMissingError as error:
         raise MissingError(f"{error} Run `make run` first, or name another lake with --lake.") from error
+    except SpeedError as error:
+        raise FormcastError(f"{error} Start the stream again when that is fixed.") from error
     return live
 
 

@@ -27,13 +27,15 @@ from jobs.transforms.contract import check_contract, top_reasons
 from jobs.transforms.layout import Layout
 
 _DAMAGED = (
-    "EOFException",
     "ZipException",
     "Unexpected end of input stream",
     "not a gzip file",
+    "gzip stream",
     "BZip2",
     "invalid block",
 )
+# Names of decompressors are in the traces of these too.
+_UNREADABLE = ("HttpChannelEOFException", "software.amazon.awssdk", "java.net.", "Input/output error")
 # The rule of speed/merge.py, for a row that is merged over the table's. A retry puts its own rows there again.
 _WINS = """
 new.views > old.views or new.views = old.views and (
@@ -67,11 +69,12 @@ def _staging(context: StepContext) -> str:
 
 @contextmanager
 def reading(source: str) -> Iterator[None]:
-    """Say in a sentence what Spark says in a stack trace when a compressed input is damaged."""
+    """Say in a sentence what Spark says in a stack trace if a compressed input is damaged, not just out of reach."""
     try:
         yield
     except Exception as error:
-        if any(sign in str(error) for sign in _DAMAGED):
+        trace = str(error)
+        if any(sign in trace for sign in _DAMAGED) and not any(sign in trace for sign in _UNREADABLE):
             raise ContractError(damaged(source)) from error
         raise
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from pyarrow import fs
 
+from jobs.edge.files import files_below
 from jobs.edge.places import S3, filesystem_of, in_s3, plain_errors
 from jobs.errors import ContractError, FormcastError, MissingError
 from jobs.settings import Settings
@@ -69,7 +70,10 @@ def _on_this_machine(pattern: str) -> list[tuple[str, datetime]]:
 
 
 def _below(folder: Path) -> list[Path]:
-    inside = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    try:
+        inside = [path for path in files_below(folder) if path.is_file()]
+    except PermissionError as error:
+        raise MissingError(f"{error.filename} cannot be read: permission denied.") from error
     return [path for path in inside if _is_data(path.relative_to(folder).parts)]
 
 
@@ -111,11 +115,12 @@ def _head(path: str) -> bytes:
         system, name = filesystem_of(path)
         with system.open_input_file(name) as file, opener(file) as stream:
             return bytes(stream.read(HEAD_BYTES))
-    except (EOFError, gzip.BadGzipFile, zlib.error, OSError) as error:
+    except (EOFError, zlib.error, OSError) as error:
         if isinstance(error, PermissionError):
             raise MissingError(f"{path} cannot be read: permission denied.") from error
-        if in_s3(path) and "AWS Error" in str(error):
-            raise FormcastError(f"{path} cannot be read: {error}") from error
+        # What gzip and bz2 say of their input has no number: a disk's and a network's errors have, or are of AWS.
+        if isinstance(error, OSError) and (error.errno is not None or "AWS Error" in str(error)):
+            raise FormcastError(f"{path} cannot be read for now: {error}. Run again when that is fixed.") from error
         raise ContractError(damaged(path)) from error
 
 

@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.errors import MissingError, UsageError
+from jobs.errors import FormcastError, MissingError, UsageError
 from jobs.stream.kinesis import KinesisSource
 from speed.contract import FEATURES
 
@@ -79,7 +79,9 @@ def kinesis(spark: SparkSession, stream: str) -> DataFrame:
         client = boto3.client("kinesis")
         client.describe_stream_summary(StreamName=stream)
     except (BotoCoreError, ClientError) as error:
-        raise MissingError(f"The Kinesis stream {stream!r} cannot be read: {error}") from error
+        is_missing = isinstance(error, ClientError) and error.response["Error"]["Code"] == "ResourceNotFoundException"
+        kind = MissingError if is_missing else FormcastError
+        raise kind(f"The Kinesis stream {stream!r} cannot be read: {error}") from error
     # Spark reads in a process of its own: region and endpoint are settled here, where the user's settings are.
     options = {"stream": stream, "region": client.meta.region_name, "endpoint": client.meta.endpoint_url}
     spark.dataSource.register(KinesisSource)

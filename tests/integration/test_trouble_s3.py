@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,6 +15,7 @@ import pytest
 
 from jobs.commands.pin import generations, pin
 from jobs.commands.show import show
+from jobs.commands.stream import _live as new_live
 from jobs.edge.context import StepContext
 from jobs.edge.export_source import predictions_of
 from jobs.edge.lineage import model_of, score_of_run
@@ -23,7 +25,9 @@ from jobs.errors import FormcastError, MissingError
 from jobs.report.facts import gather
 from jobs.runner import run_step
 from jobs.steps.publish import publish
+from jobs.stream.sources import kinesis
 from speed.errors import SpeedError, StoreMissingError
+from speed.settings import ServeSettings
 from tests.aws_server import aws_process
 from tests.nights import scored
 
@@ -113,10 +117,12 @@ def test_a_publish_that_cannot_tell_what_is_live_is_done_by_its_retry(
 
 
 def test_commands_say_that_it_cannot_be_read_and_not_that_there_is_none(
-    context: StepContext, aws_refuses: Callable[..., None]
+    context: StepContext, aws_refuses: Callable[..., None], tmp_path: Path
 ) -> None:
+    settings = ServeSettings(lake=LAKE, cache=str(tmp_path), dynamodb_table="scores")
     calls: tuple[Callable[[], Any], ...] = (
         lambda: show("9", LAKE),
+        lambda: new_live(settings),
         lambda: predictions_of(context.tables),
     )
     for call in calls:
@@ -129,3 +135,15 @@ def test_commands_say_that_it_cannot_be_read_and_not_that_there_is_none(
         with pytest.raises((FormcastError, SpeedError), match="AccessDenied") as raised:
             call()
         assert is_plain(raised.value)
+
+
+def test_a_kinesis_stream_that_is_refused_is_not_one_that_is_missing(
+    aws: str, aws_refuses: Callable[..., None]
+) -> None:
+    spark: Any = None  # is not asked
+    with pytest.raises(MissingError, match="'forms' cannot be read"):
+        kinesis(spark, "forms")
+    aws_refuses(403, "DescribeStreamSummary")
+    with pytest.raises(FormcastError, match="'forms' cannot be read") as raised:
+        kinesis(spark, "forms")
+    assert is_plain(raised.value)

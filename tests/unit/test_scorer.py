@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from test_explain import goes_left, random_trees
 
@@ -139,3 +140,12 @@ def test_what_cannot_score_is_refused(tmp_path):
             Scorer(content)
     with pytest.raises(ModelError, match="cannot be read"):
         Scorer(tmp_path / "none.onnx")
+
+
+def test_want_of_memory_is_no_damage(monkeypatch):
+    def exhausted(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", exhausted)
+    with pytest.raises(MemoryError):
+        Scorer(b"whatever")

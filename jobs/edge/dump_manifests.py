@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pyarrow import fs
 
 from jobs.edge.inputs import expand
 from jobs.edge.places import filesystem_of, in_s3, plain_errors
-from jobs.errors import ContractError
+from jobs.errors import ContractError, MissingError
 from jobs.transforms import dump_manifest as pure
 from jobs.transforms.dump_manifest import BESIDE_FILE, IN_FOLDER, MARKER, StatedRows
 
@@ -102,7 +103,7 @@ class _Folder:
     def _listing(self, place: str) -> dict[str, fs.FileInfo]:
         if place not in self._listings:
             system, path = filesystem_of(place)
-            with plain_errors(place):
+            with _readable(place):
                 found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
             self._listings[place] = {info.base_name: info for info in found}
         return self._listings[place]
@@ -149,11 +150,21 @@ def _parent(place: str) -> str:
 
 def _type(place: str) -> fs.FileType:
     system, path = filesystem_of(place)
-    with plain_errors(place):
+    with _readable(place):
         return system.get_file_info(path).type
 
 
 def _read(place: str) -> bytes:
     system, path = filesystem_of(place)
-    with plain_errors(place), system.open_input_stream(path) as stream:
+    with _readable(place), system.open_input_stream(path) as stream:
         return bytes(stream.readall())
+
+
+@contextmanager
+def _readable(place: str) -> Iterator[None]:
+    """Raises MissingError if a place may not be read, FormcastError if it cannot be for another reason."""
+    with plain_errors(place):
+        try:
+            yield
+        except PermissionError as error:
+            raise MissingError(f"{place} cannot be read: permission denied.") from error

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 def path_of_source(source: str) -> str:
     """A file as people name it, of the URI by which Spark names it."""
-    return unquote(source).removeprefix("file:").replace("///", "/")
+    path = unquote(source).removeprefix("file:").replace("///", "/")
+    return path.replace("s3a://", "s3://", 1) if path.startswith("s3a://") else path
 
 
 def lines_by_file(sources: pa.Array) -> Counter[str]:

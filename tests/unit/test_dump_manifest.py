@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from pyarrow import fs
 
+from jobs.edge import dump_manifests
 from jobs.edge.dump_manifests import stated_rows
 from jobs.edge.inputs import expand
 from jobs.edge.places import filesystem_of
-from jobs.errors import ContractError
+from jobs.errors import ContractError, MissingError
 from jobs.transforms.dump_manifest import check_lines
 from jobs.transforms.lines import path_of_source
 
@@ -143,10 +148,24 @@ def test_sizes_are_checked_before_a_line_is_read(tmp_path: Path) -> None:
         stated_rows(str(tmp_path))
 
 
-@pytest.mark.parametrize("pattern", [""])
+@pytest.mark.parametrize("pattern", ["", "*", "a*"])
 def test_manifests_are_no_data(pattern: str, place: str) -> None:
     write(place, {"a.csv": "1\n", BESIDE: {"rows": 1}})
     assert [path for path, _ in expand(f"{place}/{pattern}")] == [f"{place}/a.csv"]
+
+
+def test_a_manifest_that_may_not_be_read_is_no_manifest_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(str(tmp_path), TWO | {BESIDE: {"rows": 3}})
+
+    def closed(place: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)
+
+    system = SimpleNamespace(get_file_info=fs.LocalFileSystem().get_file_info, open_input_stream=closed)
+    monkeypatch.setattr(dump_manifests, "filesystem_of", lambda place: (system, place))
+    with pytest.raises(MissingError, match=r"a\.csv\.manifest\.json cannot be read: permission denied"):
+        stated_rows(str(tmp_path))
 
 
 def test_links_lead_to_the_files_that_are_described(tmp_path: Path) -> None:
@@ -164,6 +183,7 @@ def test_links_lead_to_the_files_that_are_described(tmp_path: Path) -> None:
         ("file:///data/a%20b/%C3%BC%25%23.csv", "/data/a b/ü%#.csv"),
         ("file:/data/a.csv", "/data/a.csv"),
         ("s3://lake/in/a%20b.csv", "s3://lake/in/a b.csv"),
+        ("s3a://lake/in/a.csv", "s3://lake/in/a.csv"),
         ("/data/a.csv", "/data/a.csv"),
     ],
 )

@@ -97,14 +97,14 @@ def test_on_kill_ends_the_children_too(step, tmp_path):
         assert worker.is_alive()
         time.sleep(0.01)
     task.on_kill()
-    worker.join(10)
+    worker.join(60)
 
     assert not worker.is_alive()
     assert not is_alive(int((tmp_path / "child").read_text()))
 
 
 def is_alive(pid: int) -> bool:
-    for _ in range(100):
+    for _ in range(3_000):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

@@ -39,7 +39,7 @@ class Server:
         until(lambda: len(self.workers()) == 2 and self.log.read_text().count("startup complete") == 2)
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers=self.header, timeout=10, trust_env=False)
+        return httpx.Client(base_url=self.url, headers=self.header, timeout=60, trust_env=False)
 
     def workers(self) -> list[int]:
         found = subprocess.run(

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -78,10 +79,18 @@ def test_claims_follow_the_rules_of_airflow(s3, case: dict[str, Any]) -> None:
         assert said(s3) == msgspec.convert(case["lease"], Lease)
 
 
-def test_a_lease_is_renewed_as_long_as_its_step_lives(s3) -> None:
-    with S3Claims(LAKE, 0, seconds=1.2).writing("r1", "train"):
+class Hasty(threading.Event):
+    """Fifty times as fast: a lease of a minute is renewed within moments, and yet lost only after half a minute."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait(timeout and timeout / 50)
+
+
+def test_a_lease_is_renewed_as_long_as_its_step_lives(s3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.edge.lease.threading", SimpleNamespace(Event=Hasty, Thread=threading.Thread))
+    with S3Claims(LAKE, 0, seconds=60).writing("r1", "train"):
         first = said(s3)
-        time.sleep(1.5)
+        wait_for(lambda: said(s3).until > first.until)
         later = said(s3)
         assert (later.run_id, later.token) == (first.run_id, first.token)
         assert later.until > time.time()
@@ -91,15 +100,15 @@ def test_a_lease_is_renewed_as_long_as_its_step_lives(s3) -> None:
 
 def test_a_killed_holder_is_out_after_its_time(s3) -> None:
     script = "from jobs.edge.lease import S3Claims\n"
-    script += f"with S3Claims({LAKE!r}, 0, seconds=2).writing('r1', 'train'):\n input()"
+    script += f"with S3Claims({LAKE!r}, 0, seconds=60).writing('r1', 'train'):\n input()"
     child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, env=os.environ)
     try:
         wait_for(lambda: said_by(s3) == "r1")
         child.kill()
         with pytest.raises(FormcastError, match=r"free in \d+ s"):
             LeaseObject(LAKE).take("r2", 60)
-        wait_for(lambda: said(s3).until < time.time())
-        assert LeaseObject(LAKE).take("r2", 60)[0].run_id == "r2"
+        later = said(s3).until + 1
+        assert LeaseObject(LAKE, clock=lambda: later).take("r2", 60)[0].run_id == "r2"
     finally:
         child.kill()
         child.wait()
@@ -140,12 +149,12 @@ def test_a_holder_that_lost_its_lease_ends_before_it_writes_again(s3, how: str, 
     script = f"""
 import sys, time, pathlib
 from jobs.edge import lease
-with lease.S3Claims({LAKE!r}, 0, seconds=1.5).writing("r1", "train"):
+with lease.S3Claims({LAKE!r}, 0, seconds=6).writing("r1", "train"):
     def unreachable(*_): raise lease.SpeedError("the network is gone")
-    def hanging(*_): time.sleep(15)
+    def hanging(*_): time.sleep(120)
     lease.LeaseObject.put = dict(taken=lease.LeaseObject.put, unreachable=unreachable, hanging=hanging)[{how!r}]
     print("held", flush=True)
-    time.sleep(20)
+    time.sleep(120)
     pathlib.Path({str(written)!r}).touch()
 """
     child = subprocess.Popen(
@@ -155,7 +164,7 @@ with lease.S3Claims({LAKE!r}, 0, seconds=1.5).writing("r1", "train"):
         assert child.stdout is not None and child.stdout.readline() == "held\n"
         if how == "taken":
             s3.put_object(Bucket="lake", Key=f"below/{NAME}", Body=msgspec.json.encode(Lease("r2", "t", 4e9)))
-        _, told = child.communicate(timeout=30)
+        _, told = child.communicate(timeout=100)
     finally:
         child.kill()
     assert child.returncode == LOST

@@ -53,7 +53,8 @@ def is_complaint(said: ConsoleMessage) -> bool:
 def page(browser: Browser) -> Iterator[Page]:
     """An empty tab; whatever it does, it asks no other host, breaks no policy and raises nothing."""
     page = browser.new_page()
-    page.set_default_timeout(5000)
+    page.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
     asked, complaints = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on(

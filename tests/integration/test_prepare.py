@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +24,7 @@ from jobs.transforms.explain import explain_line
 from jobs.transforms.layout import WIDE_COLUMNS, Layout
 from speed.contract import FEATURES, N_FEATURES
 from speed.reasons import Form
+from tests.kills import killed_midway
 
 pytestmark = pytest.mark.usefixtures("spark")
 NewContext = Callable[..., StepContext]
@@ -210,15 +209,19 @@ def test_a_killed_prepare_leaves_after_its_retry_what_one_run_leaves(
 
     dump = tmp_path / "dump.csv"
     write_sample(plan_sample(40_000, 3, 0.01, 0.02), "packed", dump)
-    killed = str(tmp_path / "killed")
-    command = [sys.executable, "-m", "jobs", "step", "prepare", "--run-id", "r1", "--lake", killed]
     environment = os.environ | {"FORMCAST_INPUT": str(dump), "FORMCAST_LOGS": str(tmp_path / "logs")}
-    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not list(Path(killed).rglob("part-*.parquet")):
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)  # files are being written, none is committed yet
-    assert process.wait() == -signal.SIGKILL
-    assert not Tables(killed).exists("forms") or Tables(killed).version("forms").rows == 0
+
+    def start(lake: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "jobs", "step", "prepare", "--run-id", "r1", "--lake", lake]
+        return subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+
+    # Files are being written, none is committed yet.
+    killed = killed_midway(
+        (str(tmp_path / f"killed-{number}") for number in range(5)),
+        start,
+        lambda lake: list(Path(lake).rglob("part-*.parquet")),
+        lambda lake: Tables(lake).exists("forms") and Tables(lake).version("forms").rows,
+    )
 
     ingest(new_context, dump, lake=killed)
     ingest(new_context, dump)

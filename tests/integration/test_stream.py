@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +24,7 @@ from jobs.stream.sources import SOURCES
 from speed.contract import FEATURES
 from speed.generations import CURRENT, Generations
 from speed.stores.realtime import LmdbRealtime
+from tests.kills import killed_midway
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -81,24 +80,24 @@ def test_a_killed_stream_loses_and_doubles_nothing(spark: SparkSession, lake: st
     count = 10_000
     for half in ("n", "m"):  # one task each
         drop(inbox, half, *(line(f"{half}{at}", 3) if at % 10 else f"poison {half}{at}" for at in range(count)))
-    command = [sys.executable, "-m", "jobs", "stream", "--source", "folder", "--path", str(inbox), "--lake", lake]
-    command += ["--name", "s", "--once"]
     env = os.environ | {"FORMCAST_DRIVER_MEMORY": "1g"}
-    process = subprocess.Popen(command, env=env, start_new_session=True, stderr=subprocess.DEVNULL)
-    with closing(LmdbRealtime(Path(lake) / "serving")) as realtime:
-        try:
-            until = time.monotonic() + 300
-            while len(realtime) == 0 and process.poll() is None and time.monotonic() < until:
-                time.sleep(0.005)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        assert len(realtime) > 0  # it was in the middle of its batch
-    assert not Path(lake, "_checkpoints", "s", "commits", "0").exists()
+
+    def start(lake: str) -> subprocess.Popen[bytes]:
+        if not Path(lake).exists():
+            publish_generation(Path(lake) / "serving", "g1", many_forms(5))
+        command = [sys.executable, "-m", "jobs", "stream", "--source", "folder", "--path", str(inbox), "--lake", lake]
+        command += ["--name", "s", "--once"]
+        return subprocess.Popen(command, env=env, start_new_session=True, stderr=subprocess.DEVNULL)
+
+    def entries(lake: str) -> int:
+        with closing(LmdbRealtime(Path(lake) / "serving")) as realtime:
+            return len(realtime)
+
+    lakes = (lake, *(f"{lake}-{number}" for number in range(1, 5)))
+    lake = killed_midway(lakes, start, entries, lambda lake: Path(lake, "_checkpoints/s/commits/0").exists())
 
     assert [batch[:2] for batch in caught_up(spark, lake, "folder", inbox)] == [(18_000, 2_000)]
-    with closing(LmdbRealtime(Path(lake) / "serving")) as realtime:
-        assert len(realtime) == 18_000
+    assert entries(lake) == 18_000
     assert len(rejected(lake)) == len({row[0] for row in rejected(lake)}) == 2_000
 
 

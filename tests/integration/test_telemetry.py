@@ -34,7 +34,7 @@ def test_a_scorer_opens_no_socket_and_writes_no_file(tmp_path: Path) -> None:
         ],
         env=env | {"HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[2])},
         check=True,
-        timeout=60,
+        timeout=300,
     )
     calls = trace.read_text().splitlines()
     assert calls, "strace saw nothing"

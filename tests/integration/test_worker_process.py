@@ -60,29 +60,33 @@ def start(tmp_path: Path, queues: dict[str, str]) -> Iterator[Start]:
 def test_a_worker_told_to_stop_finishes_what_it_has_and_leaves_the_rest(
     start: Start, queues: dict[str, str], tmp_path: Path
 ) -> None:
-    worker = start()
+    worker = start(visibility_seconds=60)  # what it has in hand shows itself to nobody, however slow it is
     _ask(queues, "first", 20)
     time.sleep(1)
     assert _count(queues["request_queue"], hidden=False) == 20  # with nothing to answer from, it leaves them alone
     publish_generation(tmp_path / "serving", "g1", FORMS)
     answers = _answers(queues, 20)
     publish_generation(tmp_path / "serving", "g2", FORMS, slope=0.02)
-    time.sleep(0.5)
+    seen: dict[str, str] = {}
+    while "g2" not in map(_generation, seen.values()):
+        _ask(queues, f"seen{len(seen)}", 1)
+        seen |= _answers(queues, 1)
     _ask(queues, "then", 80)
-    answers |= _answers(queues, 1)
+    answers |= seen | _answers(queues, 1)
     worker.send_signal(signal.SIGTERM)
-    log = [json.loads(line) for line in worker.communicate(timeout=40)[0].splitlines()]
+    log = [json.loads(line) for line in worker.communicate(timeout=120)[0].splitlines()]
+    asked = 100 + len(seen)
 
     assert worker.returncode == 0
     assert log[-1]["message"] == "All that was in hand is finished."
     batches = [line for line in log if line["message"] == "batch"]
     handled = sum(line["answered"] for line in batches)
-    assert 20 < handled <= 100
+    assert 20 + len(seen) < handled <= asked
     answers |= _answers(queues, handled - len(answers))
     # Nothing was half done: each message is either answered and gone, or still there.
     assert len(answers) == handled
-    assert _count(queues["request_queue"]) == 100 - handled
-    generations = {request_id: json.loads(text)["answer"]["generation"] for request_id, text in answers.items()}
+    assert _count(queues["request_queue"]) == asked - handled
+    generations = {request_id: _generation(text) for request_id, text in answers.items()}
     assert {generations[key] for key in generations if key.startswith("first")} == {"g1"}
     assert {generations[key] for key in generations if key.startswith("then")} == {"g2"}
     assert "testing" not in json.dumps(log)  # the key of the account
@@ -117,7 +121,7 @@ def test_a_worker_does_not_start_with_wrong_settings(
     start: Start, setting: dict[str, str], code: int, sentence: str
 ) -> None:
     worker = start(**setting)
-    (line,) = worker.communicate(timeout=20)[0].splitlines()
+    (line,) = worker.communicate(timeout=120)[0].splitlines()
     assert worker.returncode == code
     assert json.loads(line)["message"].startswith(sentence)
 
@@ -136,7 +140,11 @@ def _ask(queues: dict[str, str], name: str, count: int) -> None:
         sqs.send_message_batch(QueueUrl=queues["request_queue"], Entries=entries)
 
 
-def _answers(queues: dict[str, str], count: int, seconds: float = 60) -> dict[str, str]:
+def _generation(answer: str) -> str:
+    return str(json.loads(answer)["answer"]["generation"])
+
+
+def _answers(queues: dict[str, str], count: int, seconds: float = 180) -> dict[str, str]:
     """At least so many answers, by request id; the same request is never answered in two ways."""
     sqs, url = boto3.client("sqs"), queues["reply_queue"]
     found: dict[str, str] = {}

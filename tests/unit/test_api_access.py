@@ -180,7 +180,7 @@ def test_too_much_at_once_is_told_to_come_back(lake: Path) -> None:
 def test_a_large_body_that_does_not_come_gives_its_place_to_others(
     lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speed.api.service.BODY_SECONDS", 0.1)
+    monkeypatch.setattr("speed.api.service.BODY_SECONDS", 2)  # in which the other body must be read
     monkeypatch.setattr("speed.api.service.LARGE_BODIES", 1)
 
     async def ask() -> list[int]:
@@ -190,7 +190,7 @@ def test_a_large_body_that_does_not_come_gives_its_place_to_others(
 
         async def stalled() -> AsyncIterator[bytes]:
             yield b"{"
-            await asyncio.sleep(20)
+            await asyncio.sleep(300)
 
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
@@ -240,7 +240,7 @@ def test_access_log_has_a_line_a_request_and_no_secret(lake: Path, capfd: pytest
     assert len({one["request_id"] for one in lines}) == 3 and lines[1]["request_id"] != "bad id"
 
 
-def _wait_until(holds, seconds: float = 5) -> None:
+def _wait_until(holds, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline

@@ -26,10 +26,11 @@ class Published:
 def last_published(context: StepContext) -> Published | None:
     """What other runs have published, or rolled back to, last; None if they have published nothing.
 
-    A run that publishes nothing is no measure: else the loss of night after night would pass as small each time.
+    A run that publishes nothing, such as a rehearsal, is no measure: else the loss of night after night would pass as
+    small each time.
     """
     others = [e for e in context.ledger.entries() if e.run_id != context.run_id and e.status == SUCCEEDED]
-    order = [entry.run_id for entry in others if entry.step == "publish"]
+    order = [entry.run_id for entry in others if entry.step == "publish" and "published" in entry.counts]
     live = context.serving.live()
     if live is None or live.run_id == context.run_id:  # lost or damaged; or a step of this run is done again
         rows = _rows_in_ledger(others)
@@ -43,8 +44,9 @@ def last_published(context: StepContext) -> Published | None:
 
 
 def _rows_in_ledger(entries: list[Entry]) -> int | None:
-    went_live = [entry.counts for entry in entries if entry.step in ("publish", "rollback")]
-    return went_live[-1].get("published", went_live[-1].get("predictions")) if went_live else None
+    count_of = {"publish": "published", "rollback": "predictions"}
+    went_live = [entry.counts.get(count_of[entry.step]) for entry in entries if entry.step in count_of]
+    return next((rows for rows in reversed(went_live) if rows is not None), None)
 
 
 def _up_to(run_id: str, order: list[str]) -> list[str]:

@@ -104,8 +104,12 @@ def test_after_a_rollback_the_run_that_is_live_is_the_measure(nights: Nights, la
         nights.prepare("r4", range(49))
 
 
-def test_a_lake_that_lost_its_serving_folder_remembers_what_was_live(nights: Nights, lake: str) -> None:
+def test_a_lake_that_lost_its_serving_folder_remembers_what_was_live(
+    nights: Nights, new_context: NewContext, lake: str
+) -> None:
     shutil.rmtree(Path(lake, "serving"))
+    rehearsal = new_context("publish", publish=False).settings
+    run_step(lambda _: StepResult(message="Nothing goes live."), "publish", "rehearsal", rehearsal)
     with pytest.raises(ContractError, match=r"55 forms, 45\.0% fewer than the 100"):
         nights.prepare("r2", range(55))
 

@@ -67,7 +67,9 @@ class Models:
         return [ModelVersion(**(row | {name: json.loads(row[name]) for name in maps})) for row in rows]
 
     def of_run(self, run_id: str) -> list[ModelVersion]:
-        return [model for model in self.all() if model.run_id == run_id]
+        """What a run trained; what it trained last, if its training was done again."""
+        trained = [model for model in self.all() if model.run_id == run_id]
+        return [model for model in trained if model.created_at == trained[-1].created_at]
 
     def get(self, version: str) -> ModelVersion:
         for model in self.all():

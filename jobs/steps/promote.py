@@ -59,11 +59,11 @@ def promote(context: StepContext) -> StepResult:
 
 
 def _challenger(context: StepContext) -> ModelVersion:
-    """The newest model of this run that has an artifact, whatever an earlier attempt made of its state."""
-    trained = [model for model in context.models.of_run(context.run_id) if model.artifact_uri]
-    if not trained:
-        raise MissingError(f"Run {context.run_id} has no challenger: run its step `train` first.")
-    return trained[-1]
+    """The one model of this run that has an artifact, whatever an earlier attempt made of its state."""
+    for model in context.models.of_run(context.run_id):
+        if model.artifact_uri:
+            return model
+    raise MissingError(f"Run {context.run_id} has no challenger: run its step `train` first.")
 
 
 def _decide(context: StepContext, challenger: ModelVersion, champion: ModelVersion | None, why_none: str) -> Decision:

@@ -16,7 +16,7 @@ JOB_SETTINGS = (
     *("WARN_ROW_DROP", "EXPECTED_ROWS"),
     *("SEED", "FAMILIES", "OBJECTIVE", "SEARCH_BUDGET", "COVERAGE", "FIT_FRACTION", "FIT_ALL_BELOW"),
     *("ALLOW_OLDER", "PUBLISH", "AS_OF", "LEAST_GAIN", "REDO", "CLAIM_WAIT", "CLAIM_KEEP"),
-    *("STALE_AFTER_DAYS", "KEEP_GENERATIONS", "RETENTION_DAYS"),
+    *("STALE_AFTER_DAYS", "KEEP_GENERATIONS", "RETENTION_DAYS", "REJECTED_DAYS"),
     *("DYNAMODB_TABLE", "DYNAMODB_WRITES", "DYNAMODB_READS"),
 )
 """What travels to AWS, where whoever may describe a job can read it: so this is a list of what may, not of what must

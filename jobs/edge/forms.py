@@ -86,9 +86,11 @@ def check_ingested(
 
     check_whole: raises FormcastError if the dump is not all that it should be.
     """
-    limit = context.settings.max_reject_fraction
+    limit, counts = context.settings.max_reject_fraction, ingested.counts
+    read = counts["read"] + counts["headers"]
     try:
-        check_contract(ingested.counts, ingested.reasons, ingested.examples, plan.layouts, limit)
+        Balance("Lines in the files", counts["lines"], "lines read and headers", read).check()
+        check_contract(counts, ingested.reasons, ingested.examples, plan.layouts, limit)
         check_whole()
         balance_of(ingested).check()
     except FormcastError:

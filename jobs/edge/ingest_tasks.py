@@ -121,7 +121,9 @@ def write_lines(
 ) -> Iterator[pa.RecordBatch]:
     """Write the lines whose id hash is not in `repeated` (sorted); pass the others on, as contested."""
     task = _Task(plan)
-    for batch in batches:
+    for every in batches:
+        batch = every.filter(pc.invert(every["is_header"]))
+        task.counts["headers"] += every.num_rows - batch.num_rows
         task.counts["read"] += batch.num_rows
         task.lines += lines_by_file(batch["source"])
         is_contested = is_in(batch["id_hash"].to_numpy(), repeated)
@@ -130,7 +132,8 @@ def write_lines(
             task.counts["contested"] += contested.num_rows
             kind = pa.repeat(CONTESTED, contested.num_rows)
             nothing = pa.nulls(contested.num_rows, pa.string())
-            yield pa.RecordBatch.from_arrays([kind, nothing, *contested.columns], schema=OUTCOME)
+            columns = [contested[name] for name in OUTCOME.names[2:]]
+            yield pa.RecordBatch.from_arrays([kind, nothing, *columns], schema=OUTCOME)
         if not is_contested.all():
             task.accept(task.parse(batch.filter(pa.array(~is_contested)) if is_contested.any() else batch))
     yield task.done()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial, reduce
+from functools import partial
 
 from jobs.edge.context import Balance, StepContext, StepResult
 from jobs.edge.dump_manifests import stated_rows
 from jobs.edge.forms import check_ingested, forget_staged, merge_forms, plan_ingest, reading, replace_forms
 from jobs.edge.freshness import check_dump_age, data_until
-from jobs.edge.ingest import Ingested, ingest, lines_of_files
+from jobs.edge.ingest import Ingested, ingest_files
 from jobs.edge.inputs import find_inputs
 from jobs.edge.published import last_published
 from jobs.edge.replayable import MODE
@@ -26,13 +26,9 @@ def prepare(context: StepContext) -> StepResult:
     _check_mode(context, until)
     layouts = tuple(dict.fromkeys(file.layout for file in files))
     plan = plan_ingest(context, layouts, context.settings.mode)
-    frames = [
-        lines_of_files(context.spark, [file.path for file in files if file.layout == layout], layout, index)
-        for index, layout in enumerate(layouts)
-    ]
 
     with reading(context.settings.input):
-        ingested = ingest(reduce(lambda one, other: one.unionAll(other), frames), plan)
+        ingested = ingest_files(context.spark, files, plan)
     check_ingested(context, plan, ingested, partial(_check_whole, context, ingested, stated))
 
     details = {MODE: context.settings.mode, "input": context.settings.input}

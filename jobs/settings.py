@@ -73,6 +73,9 @@ class Settings(LakeSettings):
         3_000, ge=1, description="Read units (4 KB) a second with which publish compares the DynamoDB table."
     )
     retention_days: int = Field(14, ge=7, description="Days for which tables can be read and restored as they were.")
+    rejected_days: int = Field(
+        90, ge=1, description="Days for which refused lines are kept; longer while a replay may use them."
+    )
     driver_memory: str = Field("4g", description="Heap of Spark's driver.")
     cores: str = Field("*", description="Cores that local Spark uses; * is all.")
     logs: str = Field("logs", description="Folder of logs and of step status files.")

@@ -14,6 +14,7 @@ from deltalake.transaction import AddAction
 from jobs.edge.places import in_s3, s3_endpoint
 from jobs.errors import MissingError
 from jobs.schemas import PARTITIONS, TABLES
+from jobs.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 # Row counts come from the statistics of every file; minima and maxima of 47 features would only cost time.
 STATISTICS_COLUMNS = "form_id,views"
 ROWS_A_BATCH = 1 << 16
+LOG_AHEAD_DAYS = 35
+"""A version that gave way on the first day of the retention was written before that: by a monthly dump, a month."""
 
 
 @dataclass(frozen=True)
@@ -99,16 +102,22 @@ class Tables:
         if not self.exists(name):
             if not in_s3(self.lake):
                 Path(self.lake).mkdir(parents=True, exist_ok=True)
+            is_wide = name in ("forms", "rehearsed_forms", "predictions")
+            statistics = {"delta.dataSkippingStatsColumns": STATISTICS_COLUMNS} if is_wide else {}
             DeltaTable.create(
                 self.path(name),
                 schema=TABLES[name],
                 mode="ignore",
                 partition_by=PARTITIONS.get(name),
                 storage_options=self._options,
-                configuration={"delta.dataSkippingStatsColumns": STATISTICS_COLUMNS}
-                if name in ("forms", "rehearsed_forms", "predictions")
-                else None,
+                configuration=statistics | kept_history(Settings().retention_days),
             )
+
+    def keep_history(self, name: str, days: int) -> None:
+        """Make Delta keep what a table of `days` ago needs: a commit, unless the table has been set so already."""
+        table, wanted = self.delta(name), kept_history(days)
+        if not wanted.items() <= table.metadata().configuration.items():
+            table.alter.set_table_properties(wanted)
 
     def append(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         self._write(name, pa.Table.from_pylist(list(rows), schema=TABLES[name]), "append")
@@ -139,3 +148,14 @@ class Tables:
             partition_filters=[("run_id", "=", partition)] if partition else None,
             commit_properties=CommitProperties(custom_metadata={"formcast.run_id": run_id}),
         )
+
+
+def kept_history(days: int) -> dict[str, str]:
+    """The properties of a table that can be read as it was `days` ago.
+
+    Without them Delta forgets after a week which files gave way, and a vacuum takes those for nobody's.
+    """
+    return {
+        "delta.deletedFileRetentionDuration": f"interval {days} days",
+        "delta.logRetentionDuration": f"interval {days + LOG_AHEAD_DAYS} days",
+    }

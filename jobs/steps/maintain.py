@@ -1,4 +1,4 @@
-"""maintain: small files are compacted, and files that no version within the retention needs are deleted."""
+"""maintain: small files are compacted, and what no rollback or replay within the retention needs is deleted."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jobs.edge.context import StepContext, StepResult
 from jobs.edge.files import LakeFiles
 from jobs.edge.models import MANIFEST_FILE
 from jobs.edge.pieces import ROWS_A_GROUP
+from jobs.edge.retention import forget_models, forget_rejected, forms_of, restorable
 from jobs.schemas import TABLES
 
 _A_DAY = timedelta(days=1)
@@ -17,17 +18,32 @@ _A_DAY = timedelta(days=1)
 
 def maintain(context: StepContext) -> StepResult:
     """Predictions stay restorable for `retention_days`; work folders of killed runs go after a day."""
-    hours = context.settings.retention_days * 24
+    tables, days = context.tables, context.settings.retention_days
+    since = context.started_at - timedelta(days=days)
+    for name in filter(tables.exists, TABLES):
+        tables.keep_history(name, days)
+
+    lines = forget_rejected(context)
+    kept = restorable(context, since)
     compacted = deleted = 0
-    for name in filter(context.tables.exists, TABLES):
-        table = context.tables.delta(name)
+    for name in filter(tables.exists, TABLES):
+        table = tables.delta(name)
         groups = WriterProperties(max_row_group_size=ROWS_A_GROUP, compression="ZSTD")
         compacted += table.optimize.compact(writer_properties=groups)["numFilesRemoved"]
-        deleted += len(table.vacuum(hours, dry_run=False, full=True))
+        needed = forms_of(context, kept) if name == "forms" else []
+        deleted += len(table.vacuum(days * 24, dry_run=False, full=True, keep_versions=needed or None))
+    models = forget_models(context, since, kept)
     left = _delete_leftovers(LakeFiles(context.settings.lake))
     return StepResult(
-        message=f"{compacted:,} small files compacted, {deleted:,} files and {left:,} leftover folders deleted.",
-        counts={"files_compacted": compacted, "files_deleted": deleted, "folders_deleted": left},
+        message=f"{compacted:,} small files compacted; {deleted:,} files, {models:,} models, {lines:,} refused lines "
+        f"and {left:,} leftover folders deleted.",
+        counts={
+            "files_compacted": compacted,
+            "files_deleted": deleted,
+            "models_deleted": models,
+            "rejected_deleted": lines,
+            "folders_deleted": left,
+        },
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from jobs.edge.context import Balance, StepContext, StepResult
 from jobs.edge.lineage import model_of, predictions_of_run, score_of_run
-from jobs.edge.tables import Tables
 from jobs.errors import MissingError
 
 
@@ -23,7 +22,7 @@ def rollback(context: StepContext, to: str) -> StepResult:
     unfinished = serving.unfinished_rollback()
     serving.begin_rollback(to)
     try:
-        _restore(tables, version)
+        _restore(context, version)
         if champion.version != target.model_version:
             context.models.promote(target.model_version, f"Rolled back to run {to}.")
         # The last, and each atomic: readers move only when all else has.
@@ -31,7 +30,7 @@ def rollback(context: StepContext, to: str) -> StepResult:
             dynamodb.publish(lambda: context.spark, target)
         serving.swap(target.generation)
     except Exception:
-        _restore(tables, before.version)
+        _restore(context, before.version)
         if champion.version != context.models.champion().version:
             context.models.promote(champion.version, champion.reason)
         if dynamodb and published:
@@ -52,11 +51,13 @@ def rollback(context: StepContext, to: str) -> StepResult:
     )
 
 
-def _restore(tables: Tables, version: int) -> None:
+def _restore(context: StepContext, version: int) -> None:
     """Make the rows of `version` those of `predictions`. Delta restores no table to the version that it has."""
-    table = tables.delta("predictions")
+    table = context.tables.delta("predictions")
     if table.version() != version:
         table.restore(version)
+        # Properties come back with the rows, and those of a table of before 0.2 keep too little.
+        context.tables.keep_history("predictions", context.settings.retention_days)
 
 
 def _check_model(context: StepContext, run_id: str) -> None:

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -287,7 +288,7 @@ def test_a_write_that_stays_unprocessed_is_given_up_in_a_sentence(monkeypatch: p
             return {"UnprocessedItems": RequestItems}
 
     monkeypatch.setattr(dynamodb_tasks, "aws_client", lambda *_, **__: Full())
-    monkeypatch.setattr("speed.stores.aws.time.sleep", lambda _: None)
+    monkeypatch.setattr("speed.stores.aws.time", SimpleNamespace(sleep=lambda _: None))
     with pytest.raises(ThrottledError, match="'scores' leaves requests unprocessed"):
         next(write_changes(changes(1), WritePlan("scores", 1, (1,), 1e9, 1e9)))
 
@@ -300,8 +301,8 @@ def test_writes_keep_to_their_rate(dynamodb_table: str, monkeypatch: pytest.Monk
         slept.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr(dynamodb_tasks.time, "sleep", sleep)
-    monkeypatch.setattr(dynamodb_tasks.time, "monotonic", lambda: now[0])
+    # That of this module alone: other threads have a clock of their own, and sleep too.
+    monkeypatch.setattr(dynamodb_tasks, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0]))
     list(write_changes(changes(110), WritePlan("scores", 1, (1,), writes=50.0, reads=1.0)))
 
     assert slept == [

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_a_corrupt_generation_is_refused_once_and_taken_when_mended(
     assert ("checksum of " + file in live.refused.reason) or "no readable generation" in live.refused.reason
 
     damaged.write_bytes(good)
-    monkeypatch.setattr(live_module.time, "monotonic", lambda: 1e12)
+    monkeypatch.setattr(live_module, "time", SimpleNamespace(monotonic=lambda: 1e12))
     live.look()
     assert (_name(live), live.find("a").score.views, live.refused) == ("g2", 1, None)
 

@@ -17,6 +17,7 @@ from jobs.edge.snapshot import Serving
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError, MissingError
 from jobs.runner import run_step
+from jobs.steps.publish import publish
 from jobs.steps.rollback import rollback
 from tests.nights import IDS, NewContext, live, night, predicted, rate
 
@@ -115,6 +116,19 @@ def test_a_publish_killed_after_its_swap_does_not_bring_the_advice_back(
     with killed("swap", "after"):
         night(new_context, "r3")
     assert not advice()
+
+
+def test_a_publish_done_again_does_not_finish_what_the_table_has_half_done(
+    new_context: NewContext, lake: str, advice: Callable[[], bool]
+) -> None:
+    for run_id in ("r1", "r2"):
+        night(new_context, run_id)
+    with killed("restore", "after"):
+        back(new_context, "r1", "first")
+
+    run_step(publish, "publish", "r2", new_context("publish", redo=1).settings)
+    assert (served(lake), predicted(lake)) == (rates("r2"), rates("r1"))
+    assert advice()
 
 
 def test_the_intent_of_an_earlier_version_is_read(

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from jobs.edge.ledger import SUCCEEDED, Ledger
+from jobs.edge.lineage import history_of
 from jobs.edge.models import Models
 from jobs.edge.session import start_spark
 from jobs.edge.snapshot import Serving
@@ -51,9 +52,13 @@ class StepContext:
         done = [entry for entry in self.ledger.entries(self.run_id) if entry.status == SUCCEEDED]
         wrote = [entry for entry in done if table in entry.versions_written]
         read = [entry for entry in done if table in entry.versions_read]
+        if not (wrote or read):
+            return self.tables.version(table)
+        meant = wrote[-1].versions_written[table] if wrote else read[0].versions_read[table]
+        # Its rows may be in a later version by now: maintenance compacts files, and deletes those of before.
+        version = self.tables.version(table, history_of(self.tables, table).newest_of(meant))
         if not wrote:
-            return self.tables.version(table, read[0].versions_read[table] if read else None)
-        version = self.tables.version(table, wrote[-1].versions_written[table])
+            return version
         left = wrote[-1].counts.get(rows_of(table), version.rows)
         Balance(f"Rows of {table} that step {wrote[-1].step} left", left, "rows there now", version.rows).check()
         return version

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from jobs.edge.context import StepContext
+from jobs.edge.places import _s3_filesystem
 from jobs.edge.session import start_spark
 from jobs.settings import Settings
 from tests.aws_server import aws_server, empty, refuse
@@ -60,7 +61,7 @@ def aws_address() -> Iterator[str]:
 
 
 @pytest.fixture
-def aws(aws_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def aws(aws_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an AWS account without anything in it; every boto3 client goes there, child processes' too."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -71,7 +72,9 @@ def aws(aws_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     empty(aws_address)
-    return aws_address
+    _s3_filesystem.cache_clear()  # of an account at another address, where another test has its own server
+    yield aws_address
+    _s3_filesystem.cache_clear()
 
 
 @pytest.fixture

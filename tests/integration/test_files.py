@@ -6,14 +6,12 @@ import boto3
 import pytest
 
 from jobs.edge.files import LakeFiles
-from jobs.edge.places import _s3_filesystem
 
 
 @pytest.fixture
 def files(aws: str) -> LakeFiles:
     client = boto3.client("s3")
     client.create_bucket(Bucket="lake", CreateBucketConfiguration={"LocationConstraint": client.meta.region_name})
-    _s3_filesystem.cache_clear()
     return LakeFiles("s3://lake/below")
 
 

@@ -19,7 +19,6 @@ from jobs.commands.stream import _live as new_live
 from jobs.edge.context import StepContext
 from jobs.edge.export_source import predictions_of
 from jobs.edge.lineage import model_of, score_of_run
-from jobs.edge.places import _s3_filesystem
 from jobs.edge.score_files import read_contents
 from jobs.errors import FormcastError, MissingError
 from jobs.report.facts import gather
@@ -47,7 +46,6 @@ def context(aws: str, new_context: Callable[..., StepContext], monkeypatch: pyte
     client = boto3.client("s3")
     client.create_bucket(Bucket="lake", CreateBucketConfiguration={"LocationConstraint": client.meta.region_name})
     monkeypatch.setenv("FORMCAST_LAKE", LAKE)
-    _s3_filesystem.cache_clear()
     scored(new_context, "r1", lake=LAKE)
     return new_context("publish", "r1", lake=LAKE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,22 +29,29 @@ class Base:
     @property
     def condition(self) -> str:
         """Which refused lines are of these runs, or of events that came in later, as SQL."""
-        runs = ", ".join(_quoted(run_id) for run_id in self.runs)
+        runs = ", ".join(quoted(run_id) for run_id in self.runs)
         later = f"rejected_at > timestamp '{self.data_until.astimezone(UTC).isoformat(sep=' ')}'"
         return f"(run_id in ({runs}) or (run_id like 'stream-%' and {later}))"
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Refused lines to be replayed, of a version of the table. condition: which they are, as SQL of Spark or Delta.
+    """Refused lines to be replayed, of a version of the table. condition: which they are, as SQL to read them.
 
-    lines: how many by the columns that they have. left_out: what else waits, and why it is not taken, in sentences.
+    lines: how many by the columns that they have. runs: that refused them. left_out: what else waits and is not
+    taken, and why, in sentences.
     """
 
     version: int
     condition: str
     lines: dict[str, int]
+    runs: tuple[str, ...]
     left_out: tuple[str, ...]
+
+    @property
+    def for_delta_rs(self) -> str:
+        """The condition as delta-rs can note it down in a commit: it knows fewer functions and literals there."""
+        return self.condition.replace("array_contains(", "array_has(").replace("timestamp '", "'")
 
 
 def base_of(entries: Sequence[Entry], data_until: Mapping[str, datetime]) -> Base | None:
@@ -74,18 +82,23 @@ def lines_waiting(context: StepContext, reason: str = "") -> Waiting:
     is_fresh, is_broken = base.condition if base else "true", "array_contains(reasons, 'not_utf8')"
     asked = f"replayed_by is null and not {_has('superseded_duplicate')} and columns <> '{','.join(EVENT_COLUMNS)}'"
     asked += f" and {_has(reason)}" if reason else ""
+    groups = f"columns, run_id, {is_fresh}, {is_broken}"
     found = tables.query(
-        f"select columns, {is_fresh} as is_fresh, {is_broken} as is_broken, count(*) as lines from rejected_forms "
-        f"where {asked} group by columns, {is_fresh}, {is_broken} order by columns",
+        f"select columns, run_id, {is_fresh} as is_fresh, {is_broken} as is_broken, count(*) as lines "
+        f"from rejected_forms where {asked} group by {groups} order by columns, run_id",
         "rejected_forms",
         version=version,
     )
     broken = sum(row["lines"] for row in found if row["is_fresh"] and row["is_broken"])
     stale = sum(row["lines"] for row in found if not row["is_fresh"])
+    taken, lines = [row for row in found if row["is_fresh"] and not row["is_broken"]], Counter[str]()
+    for row in taken:
+        lines[row["columns"]] += row["lines"]
     return Waiting(
         version=version,
         condition=f"{asked} and {is_fresh} and not {is_broken}",
-        lines={row["columns"]: row["lines"] for row in found if row["is_fresh"] and not row["is_broken"]},
+        lines=dict(lines),
+        runs=tuple(dict.fromkeys(row["run_id"] for row in taken)),
         left_out=tuple(_left_out(broken, stale, base)),
     )
 
@@ -111,9 +124,9 @@ def _data_until(tables: Tables) -> dict[str, datetime]:
 
 
 def _has(reason: str) -> str:
-    return f"array_contains(reasons, {_quoted(reason)})"
+    return f"array_contains(reasons, {quoted(reason)})"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Text as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"

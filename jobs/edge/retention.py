@@ -10,10 +10,10 @@ from jobs.edge.delta_errors import READ_ERRORS, is_lost
 from jobs.edge.ledger import Entry
 from jobs.edge.lineage import history_of, model_of, scores
 from jobs.edge.models import CANDIDATE, CHAMPION, MANIFEST_FILE
+from jobs.edge.rejected import REJECTED
 from jobs.edge.replayable import lines_waiting
 from jobs.edge.store_errors import plain_sentences
-
-REJECTED = "rejected_forms"
+from jobs.edge.table_lock import table_lock
 
 
 def restorable(context: StepContext, since: datetime) -> list[Entry]:
@@ -86,15 +86,11 @@ def forget_rejected(context: StepContext) -> int:
     if not context.tables.exists(REJECTED):
         return 0
     before = context.started_at - timedelta(days=context.settings.rejected_days)
-    old = f"rejected_at < '{before.isoformat(sep=' ')}' and not ({_for_delta_rs(lines_waiting(context).condition)})"
+    old = f"rejected_at < '{before.isoformat(sep=' ')}' and not ({lines_waiting(context).for_delta_rs})"
     runs = context.tables.query(f"select distinct run_id from {REJECTED} where {old}", REJECTED)
     if not runs:
         return 0
     names = ", ".join("'" + row["run_id"].replace("'", "''") + "'" for row in runs)
     # Only partitions of these runs are read, and a file of which all lines go is not written anew.
-    return int(context.tables.delta(REJECTED).delete(f"run_id in ({names}) and {old}")["num_deleted_rows"])
-
-
-def _for_delta_rs(condition: str) -> str:
-    """A condition in SQL of Spark, of functions and literals by which delta-rs can delete."""
-    return condition.replace("array_contains(", "array_has(").replace("timestamp '", "'")
+    with table_lock(context.tables.lake, REJECTED):
+        return int(context.tables.delta(REJECTED).delete(f"run_id in ({names}) and {old}")["num_deleted_rows"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 from deltalake import WriterProperties
@@ -10,7 +11,9 @@ from jobs.edge.context import StepContext, StepResult
 from jobs.edge.files import LakeFiles
 from jobs.edge.models import MANIFEST_FILE
 from jobs.edge.pieces import ROWS_A_GROUP
+from jobs.edge.rejected import REJECTED
 from jobs.edge.retention import forget_models, forget_rejected, forms_of, restorable
+from jobs.edge.table_lock import table_lock
 from jobs.schemas import TABLES
 
 _A_DAY = timedelta(days=1)
@@ -21,7 +24,8 @@ def maintain(context: StepContext) -> StepResult:
     tables, days = context.tables, context.settings.retention_days
     since = context.started_at - timedelta(days=days)
     for name in filter(tables.exists, TABLES):
-        tables.keep_history(name, days)
+        with table_lock(tables.lake, name) if name == REJECTED else nullcontext():  # streams write it meanwhile
+            tables.keep_history(name, days)
 
     lines = forget_rejected(context)
     kept = restorable(context, since)

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.edge.context import Balance, StepContext, StepResult
-from jobs.edge.forms import balance_of, forget_staged, merge_forms, plan_ingest, staged_forms
+from jobs.edge.forms import balance_of, forget_staged, merge_forms, plan_ingest
 from jobs.edge.ingest import ingest, with_id_hash
 from jobs.edge.rejected import mark_replayed
 from jobs.edge.replayable import Waiting, lines_waiting
@@ -35,7 +35,7 @@ def replay(context: StepContext, reason: str = "") -> StepResult:
     balance_of(ingested).check()
 
     result = merge_forms(context, plan, ingested)
-    mark_replayed(context, plan, staged_forms(context, plan, ingested), waiting.condition)
+    mark_replayed(context.tables, plan, ingested.forms, waiting)
     forget_staged(context)
     still = result.counts["rejected"]
     sentences = [

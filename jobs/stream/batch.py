@@ -8,17 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deltalake import CommitProperties
-from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import Transaction
 from pyspark.sql import DataFrame
 
 from jobs.edge.parts import add_action, delete_parts
+from jobs.edge.rejected import REJECTED
+from jobs.edge.table_lock import table_lock
 from jobs.edge.tables import Tables
 from jobs.schemas import PARTITIONS, REJECTED_FORMS
 from jobs.stream.tasks import RECORD_DDL, StreamPlan, handle
-
-REJECTED = "rejected_forms"
-TRIES = 5
 
 
 @dataclass
@@ -56,26 +54,20 @@ def _handling(plan: StreamPlan) -> Any:
 def quarantine(tables: Tables, outcome: Outcome, partition: str, stream_id: str, batch_id: int) -> None:
     """Commit a batch's refused payloads once: the table itself remembers the last batch of each stream.
 
-    No lock is needed. Where the nightly replaced lines of its own a moment before, Delta asks to look again.
+    Raises BusyError if others hold the table's lock for too long.
     """
     if not outcome.parts:
         return
-    for attempt in range(1, TRIES + 1):
+    with table_lock(tables.lake, REJECTED):
         table = tables.delta(REJECTED)
         done = table.transaction_version(stream_id)
         if done is not None and done >= batch_id:
             delete_parts(tables.path(REJECTED), outcome.parts)  # it was killed after this commit, and comes again
             return
-        try:
-            table.create_write_transaction(
-                [add_action(part, {"run_id": partition}) for part in outcome.parts],
-                mode="append",
-                schema=REJECTED_FORMS,
-                partition_by=PARTITIONS[REJECTED],
-                commit_properties=CommitProperties(app_transactions=[Transaction(stream_id, batch_id)]),
-            )
-        except CommitFailedError:
-            if attempt == TRIES:
-                raise
-        else:
-            return
+        table.create_write_transaction(
+            [add_action(part, {"run_id": partition}) for part in outcome.parts],
+            mode="append",
+            schema=REJECTED_FORMS,
+            partition_by=PARTITIONS[REJECTED],
+            commit_properties=CommitProperties(app_transactions=[Transaction(stream_id, batch_id)]),
+        )

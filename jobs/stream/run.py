@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jobs.edge.files import LakeFiles
+from jobs.edge.rejected import REJECTED
 from jobs.edge.tables import Tables
 from jobs.errors import FormcastError
-from jobs.stream.batch import REJECTED, Outcome, quarantine, run_batch
+from jobs.stream.batch import Outcome, quarantine, run_batch
 from jobs.stream.tasks import StreamPlan
 from speed.live import Live
 from speed.settings import ServeSettings

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from jobs.edge.parts import PartWriter, add_action
+from jobs.edge.parts import PartWriter
 from jobs.edge.tables import Tables
 from jobs.schemas import REJECTED_FORMS
 from jobs.stream.batch import REJECTED, Outcome, quarantine
@@ -44,25 +44,3 @@ def test_a_batch_is_committed_once_and_a_new_checkpoint_counts_anew(tables: Tabl
     quarantine(tables, Outcome(), "stream-s", "one", 4)
 
     assert held(tables) == [("stream-s", "a"), ("stream-s", "b"), ("stream-s", "c")]
-
-
-def test_a_stream_and_a_night_that_commit_at_once_pass_each_other(
-    tables: Tables, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stream(batch_id: int) -> None:
-        refused = part(tables, "stream-s", f"s{batch_id}")
-        quarantine(tables, Outcome(parts=[refused]), "stream-s", "one", batch_id)
-
-    def night(number: int) -> None:
-        tables.commit(REJECTED, [add_action(part(tables, "r1", f"n{number}"), {"run_id": "r1"})], "r1", "r1")
-
-    newest = tables.delta
-    for number, (first, second) in enumerate([(stream, night), (night, stream), (stream, night)]):
-        looks = [newest(REJECTED)]  # the second looks at the table before the first commits
-        first(number)
-        with monkeypatch.context() as patch:
-            patch.setattr(tables, "delta", lambda *names, looks=looks: looks.pop() if looks else newest(*names))
-            second(number)
-
-    # Of the night, the last commit took the place of those before.
-    assert held(tables) == [("r1", "n2"), ("stream-s", "s0"), ("stream-s", "s1"), ("stream-s", "s2")]

@@ -21,7 +21,7 @@ endif
 # Values reach the commands through the environment: no blank or quote in a path can be misread by a shell.
 export INPUT LAKE COLUMNS LAYOUT MODE DATA_UNTIL ALLOW_OLDER PUBLISH MAX_REJECT_FRACTION MAX_ROW_DROP WARN_ROW_DROP EXPECTED_ROWS BUDGET SUMMARY RUN_ID PORT ROWS LARGE FAMILIES DURATION BUCKET
 
-.PHONY: help setup run test test-s3 infra-test extras test-extras airflow bench bench-models bench-scorer bench-api package deploy-code lock clean
+.PHONY: help setup run test test-s3 infra-test extras test-extras airflow bench bench-models bench-scorer bench-api faults package deploy-code lock clean
 
 help: ## this list
 	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -91,6 +91,10 @@ lock: ## write the locks anew; needs uv (`pip install uv`), or its path as UV=
 	lock emr.txt requirements/emr.in --constraints requirements/spark.txt --no-emit-package pyspark --no-emit-package py4j $$there 3.11; \
 	lock lambda.txt requirements/lambda.in --constraints requirements/spark.txt $$there 3.13; \
 	lock airflow.txt requirements/airflow.in $$here
+
+faults: setup ## kills, cuts and full disks at random moments, against an undisturbed twin [PLACE=s3 FAULTS=200 MINUTES=60 SEED=1]
+	.venv/bin/python -m benchmarks.faults --place "$${PLACE:-folder}" --faults "$${FAULTS:-200}" \
+		--minutes "$${MINUTES:-60}" --seed "$${SEED:-1}"
 
 package: setup ## the code as EMR runs it, in dist/<version> [DIRTY=1: as the folder is, not its commit]
 	.venv/bin/python -m package $(if $(DIRTY),--dirty) build

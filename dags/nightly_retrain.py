@@ -1,16 +1,17 @@
 """Every night: ingest the newest dump, retrain, promote what is better, score every form, publish, report.
 
-The run claims the lake first, and waits without a slot while another run has it. Each task is one step of Formcast: a
-retry goes on where it stopped, and a task that is **cleared** is done again, and so is what follows it. The tables are
-replaced whole, so readers see the last good generation until `publish` swaps the next one in.
+The run claims the lake first, and waits without a slot while another run has it. Each task is one step of Formcast:
+a retry goes on where it stopped, and a task that is **cleared** is done again, and so is what follows it. The tables
+are replaced whole, so readers see the last good generation until `publish` swaps the next one in.
 
 **When it fails** the task's last log line says in one sentence what is wrong and what to do. Exit codes 2, 3 and 4
 (called wrongly, data that breaks the contract, something missing) are not retried. After the last try a line goes to
 `logs/failures.jsonl` and to the command in `FORMCAST_ON_FAILURE`.
 
 **By hand**: trigger with parameters; what is left empty is as the worker's `FORMCAST_*` environment says.
-A **backfill** takes one date at a time: give it an input with `{ds}` in it, or each date reads the same, and `publish`
-false, since a dump that is older than what is live is refused: it then ingests, trains and judges beside the tables.
+A **backfill** takes one date at a time. Give it an input with `{ds}` in it, or each date reads the same, and set
+`publish` to false, since a dump that is older than what is live is refused: it then ingests, trains and judges beside
+the tables.
 """
 
 from __future__ import annotations
